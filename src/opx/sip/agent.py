@@ -1,0 +1,230 @@
+"""A user agent: transactions, dialogs and requests under one roof, without a socket or a clock.
+
+A shell feeds it what it reads (`receive`), tells it the time (`advance`) and sends what `take_outgoing` gives. An
+application hears of requests outside any dialog; sessions hear of their own.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Protocol
+
+from opx.sip.dialog import Dialog, DialogId
+from opx.sip.digest import DigestClient
+from opx.sip.errors import RemoteProtocolError
+from opx.sip.exchange import Exchange, FlowSource, Outcome
+from opx.sip.flow import Destination, Flow, host_port
+from opx.sip.layer import TransactionLayer
+from opx.sip.message import Request, Response
+from opx.sip.parser import parse, validate
+from opx.sip.timers import TimerWheel
+from opx.sip.transactions import Failure, ServerTransaction, Timing
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS"
+"""Methods that a session understands; an application adds its own."""
+
+
+class Application(Protocol):
+    """Whoever answers what belongs to no dialog."""
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        """A request outside a dialog, INVITE included."""
+
+    def on_refused(self, flow: Flow, error: RemoteProtocolError) -> None:
+        """Something that was no valid message came on `flow`; it has been answered where it could be."""
+
+    def on_connection_lost(self, flow: Flow) -> None:
+        """A connection is gone; requests under way on it have failed already."""
+
+    def on_keepalive(self, flow: Flow) -> None:
+        """The peer sent a keep-alive that is no SIP message."""
+
+
+class DialogUser(Protocol):
+    """Whoever owns a dialog."""
+
+    def on_request(self, transaction: ServerTransaction) -> None: ...
+    def on_cancel(self, transaction: ServerTransaction, cancel: Request) -> None: ...
+    def on_ack(self, ack: Request) -> None: ...
+    def on_unanswered(self, transaction: ServerTransaction, failure: Failure) -> None: ...
+
+
+class UserAgent:
+    """See the module. `product` is what Server and User-Agent say; "" says nothing."""
+
+    def __init__(
+        self,
+        application: Application,
+        wheel: TimerWheel,
+        flows: FlowSource,
+        *,
+        timing: Timing | None = None,
+        product: str = "OPX",
+        allow: str = ALLOW,
+        wake: Callable[[], None] = lambda: None,
+        sent_by: Callable[[Flow], str] = lambda flow: host_port(flow.local),
+    ) -> None:
+        self.wheel = wheel
+        self.flows = flows
+        self.product = product
+        self.allow = allow
+        self.layer = TransactionLayer(self, wheel, timing, wake=wake, sent_by=sent_by)
+        self.timing = self.layer.timing
+        self._application = application
+        self._dialogs: dict[DialogId, DialogUser] = {}
+        self._invites: dict[ServerTransaction, DialogUser] = {}
+
+    @property
+    def now(self) -> float:
+        """Seconds, as last told."""
+        return self.wheel.now
+
+    @property
+    def dialogs(self) -> int:
+        """How many dialogs are alive."""
+        return len(self._dialogs)
+
+    # --- for the shell
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Take one datagram. Never raises for what is in it."""
+        try:
+            message = parse(data)
+        except RemoteProtocolError as error:
+            self.refuse(error, flow)
+            return
+        self.receive_message(message, flow)
+
+    def receive_message(self, message: Request | Response, flow: Flow) -> None:
+        """Take one parsed message, as a stream's framer gives them."""
+        try:
+            if isinstance(message, Request):
+                message.stamp_source(*flow.remote)
+                validate(message)
+            self.layer.receive(message, flow)
+        except RemoteProtocolError as error:
+            if error.request is None and isinstance(message, Request):
+                error.request = message
+            self.refuse(error, flow)
+
+    def refuse(self, error: RemoteProtocolError, flow: Flow) -> None:
+        """Answer what cannot be understood, where it can be answered at all, and say so to the application."""
+        request = error.request
+        if request is not None and request.method != "ACK":
+            try:
+                request.stamp_source(*flow.remote)
+                response = request.reply(error.status, error.reason or None, to_tag=new_tag())
+                self.layer.transmit(flow, response.encode())
+            except RemoteProtocolError:
+                pass
+        self._application.on_refused(flow, error)
+
+    def advance(self, now: float) -> None:
+        """Tell the time in seconds."""
+        self.wheel.advance(now)
+
+    def take_outgoing(self) -> list[tuple[Flow, bytes]]:
+        return self.layer.take_outgoing()
+
+    def connection_lost(self, flow: Flow) -> None:
+        self.layer.connection_lost(flow)
+        self._application.on_connection_lost(flow)
+
+    def keepalive(self, flow: Flow) -> None:
+        self._application.on_keepalive(flow)
+
+    # --- for the application
+
+    def exchange(
+        self,
+        request: Request,
+        route: Flow | Destination,
+        on_final: Callable[[Outcome], None],
+        *,
+        on_provisional: Callable[[Response], None] | None = None,
+        credentials: DigestClient | None = None,
+        next_cseq: Callable[[], int] | None = None,
+    ) -> Exchange:
+        """Send a request that is not an ACK and hear of its final answer; challenges are answered on the way."""
+        if self.product:
+            request.set("user-agent", self.product)
+        return Exchange(
+            self.layer,
+            self.flows,
+            request,
+            route,
+            on_final=on_final,
+            on_provisional=on_provisional,
+            credentials=credentials,
+            next_cseq=next_cseq,
+        ).start()
+
+    def answer_options(self, transaction: ServerTransaction) -> None:
+        """Answer OPTIONS with what this user agent can do (RFC 3261 section 11.2)."""
+        response = transaction.request.reply(200, to_tag=new_tag())
+        response.add("allow", self.allow)
+        response.add("accept", "application/sdp")
+        if self.product:
+            response.add("server", self.product)
+        transaction.respond(response)
+
+    def refuse_method(self, transaction: ServerTransaction) -> None:
+        """405 with the methods that are understood (section 8.2.1)."""
+        response = transaction.request.reply(405, to_tag=new_tag())
+        response.add("allow", self.allow)
+        transaction.respond(response)
+
+    # --- for sessions
+
+    def hold_invite(self, transaction: ServerTransaction, user: DialogUser) -> None:
+        """Tell `user` of what becomes of a received INVITE: its CANCEL, or an answer that nobody took."""
+        self._invites[transaction] = user
+
+    def release_invite(self, transaction: ServerTransaction) -> None:
+        self._invites.pop(transaction, None)
+
+    def open_dialog(self, dialog: Dialog, user: DialogUser) -> None:
+        self._dialogs[dialog.id] = user
+
+    def close_dialog(self, dialog: Dialog) -> None:
+        self._dialogs.pop(dialog.id, None)
+
+    # --- ServerUser, for the transaction layer
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        request = transaction.request
+        to_tag = request.to_tag
+        if not to_tag:
+            self._application.on_request(transaction)
+            return
+        user = self._dialogs.get((request.call_id, to_tag, request.from_tag))
+        if user is None:
+            transaction.reply(481)
+        else:
+            user.on_request(transaction)
+
+    def on_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
+        user = self._invites.get(transaction)
+        if user is None:
+            transaction.reply(487, to_tag=new_tag())
+        else:
+            user.on_cancel(transaction, cancel)
+
+    def on_ack(self, ack: Request, flow: Flow) -> None:
+        user = self._dialogs.get((ack.call_id, ack.to_tag, ack.from_tag))
+        if user is not None:
+            user.on_ack(ack)
+
+    def on_unanswered(self, transaction: ServerTransaction, failure: Failure) -> None:
+        user = self._invites.get(transaction)
+        if user is not None:
+            user.on_unanswered(transaction, failure)
+
+
+def new_tag() -> str:
+    """A From or To tag: at least 32 random bits (RFC 3261 section 19.3)."""
+    return secrets.token_hex(6)
+
+
+def new_call_id() -> str:
+    """A Call-ID without a host part, which would name one of our addresses."""
+    return secrets.token_hex(12)

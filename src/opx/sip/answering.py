@@ -1,0 +1,69 @@
+"""What an INVITE's 2xx needs around it: its repetition until the ACK comes, and the bodies that both carry."""
+
+from collections.abc import Callable
+
+from opx.sip.agent import UserAgent
+from opx.sip.message import Request, Response
+from opx.sip.timers import Timer
+from opx.sip.transactions import ServerTransaction
+
+SDP = "application/sdp"
+
+
+class AnswerRepeater:
+    """Repeats a 2xx until it is acknowledged (RFC 3261 section 13.3.1.4), over any transport; gives up after 64*T1.
+
+    `number` is the CSeq number that the ACK must have.
+    """
+
+    def __init__(
+        self,
+        agent: UserAgent,
+        transaction: ServerTransaction,
+        response: Response,
+        number: int,
+        on_never_acknowledged: Callable[[], None],
+    ) -> None:
+        self.number = number
+        self._agent = agent
+        self._transaction = transaction
+        self._response = response
+        self._interval = agent.timing.t1
+        self._on_never_acknowledged = on_never_acknowledged
+        self._repeat: Timer = agent.wheel.schedule(self._interval, self._again)
+        self._limit: Timer = agent.wheel.schedule(agent.timing.timeout, self._give_up)
+
+    def stop(self) -> None:
+        self._repeat.cancel()
+        self._limit.cancel()
+
+    def _again(self) -> None:
+        if not self._transaction.terminated:
+            self._transaction.respond(self._response)
+        self._interval = min(2 * self._interval, self._agent.timing.t2)
+        self._repeat = self._agent.wheel.schedule(self._interval, self._again)
+
+    def _give_up(self) -> None:
+        self.stop()
+        self._on_never_acknowledged()
+
+
+def sdp_of(message: Request | Response) -> bytes:
+    """The session description in a message, b"" when its body is none or something else."""
+    if not message.body:
+        return b""
+    media_type = message.content_type.partition(";")[0].strip().lower()
+    return message.body if media_type == SDP else b""
+
+
+def attach_sdp(message: Request | Response, sdp: bytes) -> None:
+    """Make `sdp` the body, unless it is empty."""
+    if sdp:
+        message.set("content-type", SDP)
+        message.body = sdp
+
+
+def retry_after_of(response: Response) -> int | None:
+    """Seconds of a Retry-After header, None where there is none that can be read (RFC 3261 section 20.33)."""
+    value = (response.get("retry-after") or "").partition(";")[0].partition("(")[0].strip()
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None

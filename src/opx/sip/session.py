@@ -1,0 +1,521 @@
+"""Sessions: one INVITE and all that follows in its dialog (RFC 3261 sections 13 to 15), for either role.
+
+A session says what happens as the events of `events.py` and is told what to do by its methods. It answers, repeats
+and acknowledges by itself; whether a call is taken, and with which description, is its owner's decision.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from opx.sip import events
+from opx.sip.agent import UserAgent, new_call_id, new_tag
+from opx.sip.answering import AnswerRepeater, attach_sdp, retry_after_of, sdp_of
+from opx.sip.dialog import MAX_FORWARDS, Dialog
+from opx.sip.digest import DigestClient
+from opx.sip.errors import LocalProtocolError, RemoteProtocolError
+from opx.sip.exchange import Exchange, Outcome
+from opx.sip.flow import Destination, Flow
+from opx.sip.message import Request, Response
+from opx.sip.timers import Timer
+from opx.sip.transactions import Failure, ServerTransaction
+
+Listener = Callable[[events.SessionEvent], None]
+Headers = Sequence[tuple[str, str]]
+Authorize = Callable[[ServerTransaction], bool]
+"""Looks at a request within the dialog before anything is done; when it says False it has answered already."""
+
+
+class Phase(Enum):
+    CALLING = "our INVITE is out"
+    RINGING = "the peer's INVITE waits for our answer"
+    UP = "answered"
+    ENDED = "over"
+
+
+class Session:
+    """See the module. Made by `Session.call` or `Session.incoming`."""
+
+    def __init__(
+        self,
+        agent: UserAgent,
+        listener: Listener,
+        route: Flow | Destination,
+        contact: str,
+        credentials: DigestClient | None,
+        authorize: Authorize | None = None,
+    ) -> None:
+        self.agent = agent
+        self.route = route
+        """A flow when requests may go nowhere else (a set); a destination when the dialog decides (an ICP)."""
+        self.phase = Phase.CALLING
+        self.dialog: Dialog | None = None
+        self.call_id = ""
+        self._listener = listener
+        self._contact = contact
+        self._credentials = credentials
+        self._authorize = authorize
+        self._exchange: Exchange | None = None
+        self._cancelled = False
+        self._invite: ServerTransaction | None = None
+        self._tag = ""
+        self._answer: AnswerRepeater | None = None
+        self._ack = b""
+        self._ack_flow: Flow | None = None
+        self._ack_number = 0
+        self._awaiting_our_answer = False
+        self._offering: Exchange | None = None
+        self._offer_sdp = b""
+        self._ring_timer: Timer | None = None
+        self._retry: Timer | None = None
+        self._bye_when_acknowledged = False
+
+    # --- making one
+
+    @classmethod
+    def call(
+        cls,
+        agent: UserAgent,
+        listener: Listener,
+        route: Flow | Destination,
+        *,
+        uri: str,
+        from_: str,
+        to: str,
+        contact: str,
+        sdp: bytes,
+        credentials: DigestClient | None = None,
+        headers: Headers = (),
+        authorize: Authorize | None = None,
+    ) -> "Session":
+        """Call `uri`. `from_` and `to` are name-addrs without tags, `contact` a URI. Without `sdp` the peer offers."""
+        session = cls(agent, listener, route, f"<{contact}>", credentials, authorize)
+        session.call_id = new_call_id()
+        invite = Request.new("INVITE", uri)
+        invite.add("max-forwards", MAX_FORWARDS)
+        invite.add("from", f"{from_};tag={new_tag()}")
+        invite.add("to", to)
+        invite.add("call-id", session.call_id)
+        invite.add("cseq", "1 INVITE")
+        invite.add("contact", session._contact)
+        invite.add("allow", agent.allow)
+        for name, value in headers:
+            invite.add(name, value)
+        attach_sdp(invite, sdp)
+        session._offer_sdp = sdp
+        session._wait_for_answer()
+        session._exchange = agent.exchange(
+            invite,
+            route,
+            session._on_invite_final,
+            on_provisional=session._on_progress,
+            credentials=credentials,
+        )
+        return session
+
+    @classmethod
+    def incoming(
+        cls,
+        agent: UserAgent,
+        listener: Listener,
+        transaction: ServerTransaction,
+        *,
+        contact: str,
+        route: Flow | Destination | None = None,
+        credentials: DigestClient | None = None,
+        authorize: Authorize | None = None,
+    ) -> "Session":
+        """Take an INVITE; answer it with `progress`, `accept` or `reject`. RemoteProtocolError when it lacks a Contact."""
+        session = cls(agent, listener, route or transaction.flow, f"<{contact}>", credentials, authorize)
+        session._tag = new_tag()
+        session.dialog = Dialog.as_server(transaction.request, session._tag, session._contact)
+        session.call_id = session.dialog.call_id
+        session.phase = Phase.RINGING
+        session._invite = transaction
+        agent.hold_invite(transaction, session)
+        agent.open_dialog(session.dialog, session)
+        transaction.reply(100)
+        return session
+
+    # --- what the owner says
+
+    @property
+    def ended(self) -> bool:
+        return self.phase is Phase.ENDED
+
+    def progress(self, status: int, sdp: bytes = b"") -> None:
+        """Send a provisional answer, 101 to 199."""
+        transaction = self._unanswered()
+        response = self._response(transaction.request, status, sdp)
+        transaction.respond(response)
+
+    def accept(self, sdp: bytes) -> None:
+        """Answer the call: `sdp` is our answer, or our offer when the INVITE had none."""
+        transaction = self._unanswered()
+        self._invite = None
+        self.phase = Phase.UP
+        self._answer_invite(transaction, sdp)
+
+    def reject(self, status: int, headers: Headers = ()) -> None:
+        """Refuse the call with a final status from 300 on."""
+        transaction = self._unanswered()
+        response = transaction.request.reply(status, to_tag=self._tag)
+        for name, value in headers:
+            response.add(name, value)
+        self._invite = None
+        transaction.respond(response)
+        self._finish()
+
+    def offer(self, sdp: bytes) -> None:
+        """Send a re-INVITE. LocalProtocolError while another one is under way on either side."""
+        if self.phase is not Phase.UP or self.busy:
+            raise LocalProtocolError("a re-INVITE now would break the order of offers")
+        self._offer_sdp = sdp
+        invite = self._dialog().request("INVITE")
+        invite.add("allow", self.agent.allow)
+        attach_sdp(invite, sdp)
+        self._offering = self._send(invite, self._on_offer_final)
+
+    @property
+    def busy(self) -> bool:
+        """An offer is under way, so that another one has to wait."""
+        return (
+            self._offering is not None
+            or self._invite is not None
+            or self._answer is not None
+            or self._awaiting_our_answer
+            or self._retry is not None
+        )
+
+    def answer_offer(self, sdp: bytes) -> None:
+        """Accept the peer's re-INVITE."""
+        transaction = self._unanswered()
+        self._invite = None
+        self._answer_invite(transaction, sdp)
+
+    def refuse_offer(self, status: int) -> None:
+        """Refuse the peer's re-INVITE; the session goes on as it was."""
+        transaction = self._unanswered()
+        self._invite = None
+        self.agent.release_invite(transaction)
+        transaction.reply(status)
+
+    def acknowledge(self, sdp: bytes) -> None:
+        """Answer the offer that came in the peer's 2xx."""
+        if not self._awaiting_our_answer:
+            raise LocalProtocolError("no offer waits for an answer in an ACK")
+        self._awaiting_our_answer = False
+        self._send_ack(self._ack_number, sdp)
+
+    def hang_up(self, status: int = 480) -> None:
+        """End the session, whatever its phase; `status` refuses a call that was not answered yet. No event follows."""
+        if self.phase is Phase.RINGING:
+            self.reject(status)
+        elif self.phase is Phase.CALLING:
+            self._cancel()
+        elif self.phase is Phase.UP:
+            self._bye()
+
+    # --- our INVITE
+
+    def _wait_for_answer(self) -> None:
+        if self._ring_timer is not None:
+            self._ring_timer.cancel()
+        self._ring_timer = self.agent.wheel.schedule(self.agent.timing.ring_limit, self._on_ring_limit)
+
+    def _on_ring_limit(self) -> None:
+        self._cancel()
+        self._emit(events.Refused(408, local=True))
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+        if self._exchange is not None:
+            self._exchange.cancel()
+        self._finish()
+
+    def _on_progress(self, response: Response) -> None:
+        if self.phase is Phase.CALLING:
+            self._wait_for_answer()
+            self._emit(events.Progress(response.status, sdp_of(response)))
+
+    def _on_invite_final(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Failure):
+            status = 408 if outcome is Failure.TIMEOUT else 503
+            self._refused(events.Refused(status, local=True))
+        elif outcome.status >= 300:
+            self._refused(events.Refused(outcome.status, retry_after_of(outcome)))
+        elif self.dialog is None:
+            self._on_invite_answered(outcome)
+        elif outcome.to_tag == self.dialog.remote_tag:
+            self._repeat_ack()
+        else:
+            self._drop_fork(outcome)
+
+    def _refused(self, event: events.Refused) -> None:
+        if self.phase is Phase.CALLING:
+            self._finish()
+            self._emit(event)
+
+    def _on_invite_answered(self, response: Response) -> None:
+        assert self._exchange is not None
+        try:
+            self.dialog = Dialog.as_client(self._exchange.request, response, self._contact)
+        except RemoteProtocolError:
+            self._refused(events.Refused(502, local=True))
+            return
+        self.agent.open_dialog(self.dialog, self)
+        if self._cancelled:
+            # The answer crossed our CANCEL (section 9.1): take it and hang up.
+            self._send_ack(self.dialog.local_seq, b"")
+            self._bye()
+            return
+        self.phase = Phase.UP
+        self._stop_timers()
+        self._take_answer(response)
+        self._emit(events.Answered(sdp_of(response)))
+
+    def _take_answer(self, response: Response) -> None:
+        self._ack_number = response.cseq.number
+        self._ack = b""
+        if self._offer_sdp:
+            self._send_ack(self._ack_number, b"")
+        else:
+            self._awaiting_our_answer = True
+
+    def _send_ack(self, number: int, sdp: bytes) -> None:
+        ack = self._dialog().request("ACK", cseq=number)
+        attach_sdp(ack, sdp)
+        flow = self._way()
+        if flow is not None:
+            self._ack_flow = flow
+            self._ack = self.agent.layer.send_ack(ack, flow)
+
+    def _repeat_ack(self) -> None:
+        if self._ack and self._ack_flow is not None:
+            self.agent.layer.transmit(self._ack_flow, self._ack)
+
+    def _drop_fork(self, response: Response) -> None:
+        """A second phone answered behind a forking proxy: one dialog is enough (section 13.2.2.4)."""
+        assert self._exchange is not None
+        try:
+            fork = Dialog.as_client(self._exchange.request, response, self._contact)
+        except RemoteProtocolError:
+            return
+        flow = self._way(fork)
+        if flow is not None:
+            self.agent.layer.send_ack(fork.request("ACK", cseq=fork.local_seq), flow)
+            self.agent.exchange(fork.request("BYE"), flow, lambda outcome: None, credentials=self._credentials)
+
+    # --- the peer's INVITEs
+
+    def _unanswered(self) -> ServerTransaction:
+        if self._invite is None:
+            raise LocalProtocolError("no INVITE waits for an answer")
+        return self._invite
+
+    def _response(self, request: Request, status: int, sdp: bytes) -> Response:
+        response = request.reply(status, to_tag=self._tag)
+        response.add("contact", self._contact)
+        response.add("allow", self.agent.allow)
+        if self.agent.product:
+            response.add("server", self.agent.product)
+        attach_sdp(response, sdp)
+        return response
+
+    def _answer_invite(self, transaction: ServerTransaction, sdp: bytes) -> None:
+        response = self._response(transaction.request, 200, sdp)
+        number = transaction.request.cseq.number
+        transaction.respond(response)
+        self.agent.release_invite(transaction)
+        self._answer = AnswerRepeater(self.agent, transaction, response, number, self._on_never_acknowledged)
+
+    def _on_never_acknowledged(self) -> None:
+        self._answer = None
+        was = self.phase
+        self._bye()
+        if was is Phase.UP:
+            self._emit(events.Ended(events.Cause.NO_ACK))
+
+    # --- DialogUser, for the agent
+
+    def on_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
+        transaction.reply(487, to_tag=self._tag)
+        self.agent.release_invite(transaction)
+        self._invite = None
+        if self.phase is Phase.RINGING:
+            self._finish()
+            self._emit(events.Cancelled())
+        else:
+            self._emit(events.OfferWithdrawn())
+
+    def on_unanswered(self, transaction: ServerTransaction, failure: Failure) -> None:
+        if transaction is self._invite and failure is Failure.TRANSPORT and self.phase is Phase.RINGING:
+            self.agent.release_invite(transaction)
+            self._invite = None
+            self._finish()
+            self._emit(events.Cancelled())
+
+    def on_ack(self, ack: Request) -> None:
+        if self._answer is None or ack.cseq.number != self._answer.number:
+            return
+        self._answer.stop()
+        self._answer = None
+        if self._bye_when_acknowledged:
+            self._bye()
+        elif self.phase is Phase.UP:
+            self._emit(events.Confirmed(sdp_of(ack)))
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        request = transaction.request
+        if self._authorize is not None and not self._authorize(transaction):
+            return
+        try:
+            self._dialog().accept(request)
+        except RemoteProtocolError as error:
+            transaction.reply(error.status)
+            return
+        if request.method == "BYE":
+            self._on_bye(transaction)
+        elif request.method == "OPTIONS":
+            self.agent.answer_options(transaction)
+        elif self.phase is not Phase.UP:
+            transaction.reply(481)
+        elif request.method == "INVITE":
+            self._on_reinvite(transaction)
+        else:
+            self.agent.refuse_method(transaction)
+
+    def _on_bye(self, transaction: ServerTransaction) -> None:
+        transaction.reply(200)
+        if self._invite is not None:
+            self._invite.reply(487, to_tag=self._tag)
+            self.agent.release_invite(self._invite)
+            self._invite = None
+        was = self.phase
+        self._finish()
+        if was is Phase.UP:
+            self._emit(events.Ended(events.Cause.BYE))
+        elif was is Phase.RINGING:
+            self._emit(events.Cancelled())
+
+    def _on_reinvite(self, transaction: ServerTransaction) -> None:
+        if self._offering is not None or self._awaiting_our_answer:
+            transaction.reply(491)
+        elif self._invite is not None:
+            response = transaction.request.reply(500)
+            response.add("retry-after", str(random.randint(0, 10)))
+            transaction.respond(response)
+        elif self._answer is not None:
+            transaction.reply(491)
+        else:
+            self._dialog().refresh_target(transaction.request)
+            self._invite = transaction
+            self.agent.hold_invite(transaction, self)
+            transaction.reply(100)
+            self._emit(events.Offered(sdp_of(transaction.request)))
+
+    # --- our requests within the dialog
+
+    def _on_offer_final(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Response) and outcome.status < 300 and self._offering is None:
+            self._repeat_ack()
+            return
+        self._offering = None
+        if self.phase is not Phase.UP:
+            if isinstance(outcome, Response) and outcome.status < 300:
+                self._send_ack(outcome.cseq.number, b"")
+            return
+        if isinstance(outcome, Failure):
+            self._bye()
+            self._emit(events.Ended(events.Cause.TRANSPORT))
+        elif outcome.status < 300:
+            self._dialog().refresh_target(outcome)
+            self._take_answer(outcome)
+            self._emit(events.OfferAnswered(sdp_of(outcome)))
+        elif outcome.status == 491:
+            self._retry = self.agent.wheel.schedule(self._glare_delay(), self._offer_again)
+        elif outcome.status in (408, 481):
+            self._bye()
+            self._emit(events.Ended(events.Cause.LOST))
+        else:
+            self._emit(events.OfferRefused(outcome.status))
+
+    def _glare_delay(self) -> float:
+        # Section 14.1: whoever made the Call-ID waits longer, so that the two do not meet again.
+        return random.uniform(2.1, 4.0) if self._exchange is not None else random.uniform(0.0, 2.0)
+
+    def _offer_again(self) -> None:
+        self._retry = None
+        if self.phase is Phase.UP and not self.busy:
+            self.offer(self._offer_sdp)
+        elif self.phase is Phase.UP:
+            self._emit(events.OfferRefused(491))
+
+    def _bye(self) -> None:
+        if self._answer is not None and self.phase is Phase.UP:
+            # A callee may not send BYE before its answer is acknowledged (section 15).
+            self._bye_when_acknowledged = True
+            self.phase = Phase.ENDED
+            return
+        self._bye_when_acknowledged = False
+        self.phase = Phase.ENDED
+        self._stop_timers()
+        if self._invite is not None:
+            self._invite.reply(487, to_tag=self._tag)
+            self.agent.release_invite(self._invite)
+            self._invite = None
+        self._send(self._dialog().request("BYE"), lambda outcome: self._finish())
+
+    def _send(self, request: Request, on_final: Callable[[Outcome], None]) -> Exchange:
+        return self.agent.exchange(
+            request,
+            self._route(),
+            on_final,
+            credentials=self._credentials,
+            next_cseq=self._next_cseq,
+        )
+
+    def _next_cseq(self) -> int:
+        dialog = self._dialog()
+        dialog.local_seq += 1
+        return dialog.local_seq
+
+    def _route(self, dialog: Dialog | None = None) -> Flow | Destination:
+        """The set's own flow; for an ICP what the dialog says, where that is an address that can be reached."""
+        if isinstance(self.route, Flow):
+            return self.route
+        hop = (dialog or self._dialog()).next_hop()
+        transport = (hop.transport or "UDP").upper()
+        destination = Destination(transport, hop.host, hop.port or 5060)
+        return destination if self.agent.flows.flow_to(destination) is not None else self.route
+
+    def _way(self, dialog: Dialog | None = None) -> Flow | None:
+        route = self._route(dialog)
+        return route if isinstance(route, Flow) else self.agent.flows.flow_to(route)
+
+    # --- ends
+
+    def _dialog(self) -> Dialog:
+        if self.dialog is None:
+            raise LocalProtocolError("the session has no dialog yet")
+        return self.dialog
+
+    def _stop_timers(self) -> None:
+        for timer in (self._ring_timer, self._retry):
+            if timer is not None:
+                timer.cancel()
+        self._ring_timer = self._retry = None
+
+    def _finish(self) -> None:
+        self.phase = Phase.ENDED
+        self._stop_timers()
+        if self._answer is not None:
+            self._answer.stop()
+            self._answer = None
+        if self._invite is not None:
+            self.agent.release_invite(self._invite)
+        if self.dialog is not None:
+            self.agent.close_dialog(self.dialog)
+
+    def _emit(self, event: events.SessionEvent) -> None:
+        self._listener(event)
