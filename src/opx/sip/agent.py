@@ -12,7 +12,7 @@ from opx.sip.dialog import Dialog, DialogId
 from opx.sip.digest import DigestClient
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.exchange import Exchange, FlowSource, Outcome
-from opx.sip.flow import Destination, Flow, host_port
+from opx.sip.flow import Address, Destination, Flow, host_port
 from opx.sip.layer import TransactionLayer
 from opx.sip.message import Request, Response
 from opx.sip.parser import parse, validate
@@ -72,6 +72,11 @@ class UserAgent:
         self._application = application
         self._dialogs: dict[DialogId, DialogUser] = {}
         self._invites: dict[ServerTransaction, DialogUser] = {}
+
+    @property
+    def local(self) -> Address:
+        """Where we are reached: what Contact names."""
+        return self.flows.address
 
     @property
     def now(self) -> float:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from opx.sip.digest import Challenge, DigestClient
 from opx.sip.errors import RemoteProtocolError
-from opx.sip.flow import Destination, Flow
+from opx.sip.flow import Address, Destination, Flow
 from opx.sip.layer import TransactionLayer
 from opx.sip.machines import State
 from opx.sip.message import Request, Response
@@ -25,6 +25,9 @@ Outcome = Response | Failure
 
 class FlowSource(Protocol):
     """Gives the way to a destination; connections are made on first use."""
+
+    address: Address
+    """Where the owner listens."""
 
     def flow_to(self, destination: Destination) -> Flow | None:
         """The flow to use, None where there is no way, such as a host name or a transport that is not served."""

@@ -133,7 +133,8 @@ class TransactionLayer:
     def _on_cancel(self, cancel: Request, key: tuple[str, ...], flow: Flow) -> None:
         invite = self._servers.get((*key[:-1], "INVITE"))
         transaction = self._serve(cancel, key, flow)
-        if invite is None:
+        # Who cancels must be where the INVITE came from, lest a stranger who saw it end the call.
+        if invite is None or invite.flow.remote[0] != flow.remote[0]:
             transaction.reply(481, to_tag=secrets.token_hex(4))
             return
         transaction.reply(200, to_tag=secrets.token_hex(4))

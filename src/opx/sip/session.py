@@ -125,7 +125,10 @@ class Session:
         credentials: DigestClient | None = None,
         authorize: Authorize | None = None,
     ) -> "Session":
-        """Take an INVITE; answer it with `progress`, `accept` or `reject`. RemoteProtocolError when it lacks a Contact."""
+        """Take an INVITE, to be answered with `progress`, `accept` or `reject`.
+
+        RemoteProtocolError when it lacks a Contact.
+        """
         session = cls(agent, listener, route or transaction.flow, f"<{contact}>", credentials, authorize)
         session._tag = new_tag()
         session.dialog = Dialog.as_server(transaction.request, session._tag, session._contact)
@@ -142,6 +145,11 @@ class Session:
     @property
     def ended(self) -> bool:
         return self.phase is Phase.ENDED
+
+    @property
+    def asked(self) -> bool:
+        """An INVITE of the peer waits for our final answer."""
+        return self._invite is not None
 
     def progress(self, status: int, sdp: bytes = b"") -> None:
         """Send a provisional answer, 101 to 199."""

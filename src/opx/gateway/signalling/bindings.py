@@ -1,0 +1,118 @@
+"""Bindings: where each device is reached now (RFC 3261 section 10.3), kept in memory, written behind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from opx.sip.flow import Flow
+from opx.sip.timers import Timer, TimerWheel
+
+K = TypeVar("K")
+
+
+@dataclass(slots=True, eq=False)
+class LiveBinding:
+    """One contact of a device. Times are on the timer wheel's clock, in seconds.
+
+    `contact` is the URI that the set named; a request to it goes on `flow` and nowhere else.
+    """
+
+    device_id: int
+    contact: str
+    instance: str
+    flow: Flow
+    call_id: str
+    cseq: int
+    user_agent: str
+    registered_at: float
+    expires_at: float
+    last_seen: float
+    open: bool = True
+    """False when the flow is a connection that is gone: the device counts as registered, but cannot be reached."""
+    timer: Timer | None = None
+
+    def same_phone(self, instance: str, contact: str) -> bool:
+        """Whether a registration is this phone's again: by its instance id where it has one (RFC 5626)."""
+        return instance == self.instance if instance and self.instance else contact == self.contact
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What `put` did: `fresh` when the device had no binding before; `moved` when its phone has a new flow."""
+
+    fresh: bool
+    moved: bool
+    removed: tuple[LiveBinding, ...] = ()
+
+
+class BindingTable:
+    """All bindings, by device and by flow. `on_lapsed` hears of one whose time ran out."""
+
+    def __init__(self, wheel: TimerWheel, per_device: int, on_lapsed: Callable[[LiveBinding], None]) -> None:
+        self._wheel = wheel
+        self._per_device = per_device
+        self._on_lapsed = on_lapsed
+        self._by_device: dict[int, list[LiveBinding]] = {}
+        self._by_flow: dict[Flow, list[LiveBinding]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_device.values()))
+
+    def of(self, device_id: int) -> list[LiveBinding]:
+        """A device's bindings, the newest last."""
+        return self._by_device.get(device_id, [])
+
+    def on(self, flow: Flow) -> list[LiveBinding]:
+        return self._by_flow.get(flow, [])
+
+    def all(self) -> list[LiveBinding]:
+        return [binding for bindings in self._by_device.values() for binding in bindings]
+
+    def put(self, binding: LiveBinding) -> Change:
+        """Add or refresh; beyond the number allowed per device the oldest goes."""
+        held = self._by_device.setdefault(binding.device_id, [])
+        fresh = not held
+        moved = False
+        removed = []
+        for old in list(held):
+            if old.same_phone(binding.instance, binding.contact):
+                moved = moved or old.flow != binding.flow
+                self._unlink(old)
+        while len(held) >= self._per_device:
+            removed.append(held[0])
+            self._unlink(held[0])
+        held.append(binding)
+        self._by_device[binding.device_id] = held
+        self._by_flow.setdefault(binding.flow, []).append(binding)
+        delay = max(0.0, binding.expires_at - self._wheel.now)
+        binding.timer = self._wheel.schedule(delay, lambda: self._lapse(binding))
+        return Change(fresh, moved, tuple(removed))
+
+    def remove(self, binding: LiveBinding) -> None:
+        self._unlink(binding)
+
+    def connection_lost(self, flow: Flow) -> list[LiveBinding]:
+        """The bindings of a connection that is gone; they stay until they expire or come back."""
+        lost = list(self.on(flow))
+        for binding in lost:
+            binding.open = False
+        return lost
+
+    def _lapse(self, binding: LiveBinding) -> None:
+        self._unlink(binding)
+        self._on_lapsed(binding)
+
+    def _unlink(self, binding: LiveBinding) -> None:
+        if binding.timer is not None:
+            binding.timer.cancel()
+            binding.timer = None
+        _drop(self._by_device, binding.device_id, binding)
+        _drop(self._by_flow, binding.flow, binding)
+
+
+def _drop(table: dict[K, list[LiveBinding]], key: K, binding: LiveBinding) -> None:
+    held = table.get(key)
+    if held is not None and binding in held:
+        held.remove(binding)
+        if not held:
+            del table[key]

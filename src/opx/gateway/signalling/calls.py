@@ -1,0 +1,298 @@
+"""All calls: whether one may be made, where it goes, and what is written about it."""
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from opx.gateway.media.interface import RelayStats, Side
+from opx.gateway.repository import DeviceRecord
+from opx.gateway.signalling.admission import Admission
+from opx.gateway.signalling.bindings import BindingTable, LiveBinding
+from opx.gateway.signalling.call import Call, CallReport
+from opx.gateway.signalling.call_media import CallMedia, MediaDesk
+from opx.gateway.signalling.icp_registrations import icp_contact
+from opx.gateway.signalling.icps import IcpLink
+from opx.gateway.signalling.identity import caller_of, name_addr, number_of
+from opx.gateway.signalling.timeline import Kind, Timeline
+from opx.sdp import AttributePolicy
+from opx.sip.agent import UserAgent, new_tag
+from opx.sip.answering import sdp_of
+from opx.sip.digest import DigestClient
+from opx.sip.errors import RemoteProtocolError
+from opx.sip.events import Refused, SessionEvent
+from opx.sip.flow import host_port
+from opx.sip.session import Session
+from opx.sip.transactions import ServerTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """Limits do not hold for `emergency_numbers`."""
+
+    max_calls: int = 1000
+    max_calls_per_device: int = 4
+    retry_after: int = 10
+    emergency_numbers: frozenset[str] = frozenset()
+    sdp: AttributePolicy = field(default_factory=AttributePolicy)
+
+
+class Calls:
+    """Makes calls out of INVITEs of either side and keeps them until they end."""
+
+    def __init__(
+        self,
+        *,
+        set_agent: UserAgent,
+        icp_agent: UserAgent,
+        admission: Admission,
+        bindings: BindingTable,
+        links: Callable[[int], IcpLink | None],
+        desk: MediaDesk,
+        media_addresses: dict[Side, str],
+        timeline: Timeline,
+        policy: CallPolicy,
+    ) -> None:
+        self._set_agent = set_agent
+        self._icp_agent = icp_agent
+        self._admission = admission
+        self._bindings = bindings
+        self._links = links
+        self._desk = desk
+        self._media_addresses = media_addresses
+        self._timeline = timeline
+        self._policy = policy
+        self._calls: dict[str, Call] = {}
+        self._per_device: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def of(self, device_id: int) -> list[Call]:
+        return [call for call in self._calls.values() if call.device_id == device_id]
+
+    # --- a set calls
+
+    def from_set(self, transaction: ServerTransaction) -> None:
+        """An INVITE of the set side, outside any dialog."""
+        device = self._admission.admit(transaction, proxy=True)
+        if device is None:
+            return
+        try:
+            number = number_of(transaction.request)
+        except RemoteProtocolError as error:
+            self._refuse(transaction, device.id, error.status, str(error))
+            return
+        emergency = number in self._policy.emergency_numbers
+        bound = any(b.flow.remote[0] == transaction.flow.remote[0] for b in self._bindings.of(device.id))
+        link = self._links(device.icp_id)
+        if not bound and not emergency:
+            self._refuse(transaction, device.id, 403, f"call to {number}: the phone is not registered from there")
+        elif link is None or (not link.available and not (emergency and link.address)):
+            name = link.record.name if link else "?"
+            retry = link.retry_after if link else self._policy.retry_after
+            self._refuse(transaction, device.id, 503, f"call to {number}: ICP {name} does not answer", retry)
+        elif self._too_many(device.id) and not emergency:
+            self._refuse(transaction, device.id, 503, f"call to {number}: too many calls", self._policy.retry_after)
+        else:
+            self._call_icp(transaction, device, link, number)
+
+    def _call_icp(self, transaction: ServerTransaction, device: DeviceRecord, link: IcpLink, number: str) -> None:
+        request = transaction.request
+        call = self._new_call(device.id, Side.SET, number)
+        call.media.set_side_is_at(transaction.flow.remote[0])
+        try:
+            call.legs[Side.SET] = Session.incoming(
+                self._set_agent,
+                call.listener(Side.SET),
+                transaction,
+                contact=self._set_contact(),
+                authorize=lambda later: self._authorize(call, device, later),
+            )
+            display = request.from_.display
+        except RemoteProtocolError as error:
+            self._refuse(transaction, device.id, error.status, f"call to {number}: {error}")
+            return
+        self._keep(call)
+        listener = self._watching(call, link)
+
+        def place(offer: bytes) -> Session:
+            return Session.call(
+                self._icp_agent,
+                listener,
+                link.destination,
+                uri=f"sip:{number}@{link.domain}{link.transport_param}",
+                from_=name_addr(display, device.icp_username, link.domain),
+                to=name_addr("", number, link.domain),
+                contact=icp_contact(device, link, self._icp_agent),
+                sdp=offer,
+                credentials=DigestClient(device.icp_username, device.icp_password),
+            )
+
+        call.start(sdp_of(request), place)
+
+    # --- an ICP calls
+
+    def from_icp(self, transaction: ServerTransaction, device: DeviceRecord, link: IcpLink) -> None:
+        """An INVITE of an ICP for `device`, outside any dialog."""
+        request = transaction.request
+        reachable = [binding for binding in self._bindings.of(device.id) if binding.open]
+        display, user = caller_of(request)
+        if not reachable:
+            self._refuse(transaction, device.id, 480, f"call from {user}: the phone cannot be reached")
+        elif self._too_many(device.id):
+            self._refuse(transaction, device.id, 486, f"call from {user}: too many calls")
+        else:
+            self._call_set(transaction, device, link, reachable[-1], display, user)
+
+    def _call_set(
+        self,
+        transaction: ServerTransaction,
+        device: DeviceRecord,
+        link: IcpLink,
+        binding: LiveBinding,
+        display: str,
+        user: str,
+    ) -> None:
+        request = transaction.request
+        call = self._new_call(device.id, Side.ICP, user)
+        call.media.set_side_is_at(binding.flow.remote[0])
+        try:
+            call.legs[Side.ICP] = Session.incoming(
+                self._icp_agent,
+                call.listener(Side.ICP),
+                transaction,
+                contact=icp_contact(device, link, self._icp_agent),
+                route=link.destination,
+                credentials=DigestClient(device.icp_username, device.icp_password),
+            )
+        except RemoteProtocolError as error:
+            self._refuse(transaction, device.id, error.status, f"call from {user}: {error}")
+            return
+        self._keep(call)
+        domain = host_port(self._set_agent.local)
+
+        def place(offer: bytes) -> Session:
+            return Session.call(
+                self._set_agent,
+                call.listener(Side.SET),
+                binding.flow,
+                uri=binding.contact,
+                from_=name_addr(display, user, domain),
+                to=name_addr("", device.set_username, domain),
+                contact=self._set_contact(),
+                sdp=offer,
+                authorize=lambda later: self._authorize(call, device, later),
+            )
+
+        call.start(sdp_of(request), place)
+
+    # --- while a call lasts
+
+    def _authorize(self, call: Call, device: DeviceRecord, transaction: ServerTransaction) -> bool:
+        """Requests within a call come from where the set is; from anywhere else they need its credentials."""
+        leg = call.legs[Side.SET]
+        flow = transaction.flow
+        if flow == leg.route:
+            return True
+        admitted = self._admission.admit(transaction, proxy=True)
+        if admitted is None:
+            return False
+        if admitted.id != device.id:
+            transaction.reply(403)
+            return False
+        leg.route = flow
+        call.media.set_side_is_at(flow.remote[0])
+        return True
+
+    def moved(self, binding: LiveBinding) -> None:
+        """A set registered from a new place: its calls follow it there."""
+        for call in self.of(binding.device_id):
+            leg = call.legs.get(Side.SET)
+            if leg is not None and not leg.ended:
+                leg.route = binding.flow
+                call.media.set_side_is_at(binding.flow.remote[0])
+
+    def silent(self, call_id: str) -> None:
+        """The relay heard nothing from either side for too long."""
+        if (call := self._calls.get(call_id)) is not None:
+            call.hang_up("no media in either direction")
+
+    def media_lost(self, call_id: str) -> None:
+        """The relay that carried a call is gone."""
+        if (call := self._calls.get(call_id)) is not None:
+            call.hang_up("the media relay failed")
+
+    def drop(self, device_id: int, why: str) -> None:
+        for call in self.of(device_id):
+            call.hang_up(why)
+
+    def hang_up_all(self, why: str) -> None:
+        for call in list(self._calls.values()):
+            call.hang_up(why)
+
+    # --- helpers
+
+    def _new_call(self, device_id: int, caller: Side, number: str) -> Call:
+        call_id = secrets.token_hex(8)
+        return Call(
+            call_id=call_id,
+            device_id=device_id,
+            caller=caller,
+            number=number,
+            media=CallMedia(self._desk, call_id, self._media_addresses, self._policy.sdp),
+            now=lambda: self._set_agent.now,
+            on_end=self._on_end,
+        )
+
+    def _keep(self, call: Call) -> None:
+        self._calls[call.call_id] = call
+        self._per_device[call.device_id] += 1
+
+    def _on_end(self, call: Call, report: CallReport) -> None:
+        if self._calls.pop(call.call_id, None) is None:
+            return
+        self._per_device[call.device_id] -= 1
+        if self._per_device[call.device_id] <= 0:
+            del self._per_device[call.device_id]
+        call.media.close()
+        direction = "to" if call.caller is Side.SET else "from"
+        text = f"call {direction} {call.number}: {report.outcome.value}"
+        if report.answered_at:
+            text += f", {report.talked:.0f} s"
+        self._timeline.add(call.device_id, Kind.CALL, f"{text} ({report.reason})")
+
+    def on_media_closed(self, call_id: str, stats: RelayStats) -> None:
+        """What the relay counted for a call that is over."""
+        self._timeline.add(None, Kind.CALL, f"call {call_id}: {stats.summary()}")
+
+    def _watching(self, call: Call, link: IcpLink) -> Callable[[SessionEvent], None]:
+        """The ICP leg's listener, which also notes whether the ICP answers at all."""
+        listener = call.listener(Side.ICP)
+
+        def hear(event: SessionEvent) -> None:
+            if isinstance(event, Refused) and event.local:
+                link.failed("a call got no answer")
+            else:
+                link.answered()
+            listener(event)
+
+        return hear
+
+    def _too_many(self, device_id: int) -> bool:
+        return (
+            len(self._calls) >= self._policy.max_calls
+            or self._per_device[device_id] >= self._policy.max_calls_per_device
+        )
+
+    def _set_contact(self) -> str:
+        return f"sip:{host_port(self._set_agent.local)}"
+
+    def _refuse(
+        self, transaction: ServerTransaction, device_id: int, status: int, why: str, retry_after: int | None = None
+    ) -> None:
+        self._timeline.add(device_id, Kind.REFUSAL, why, once=True)
+        response = transaction.request.reply(status, to_tag=new_tag())
+        if retry_after is not None:
+            response.add("retry-after", str(retry_after))
+        transaction.respond(response)

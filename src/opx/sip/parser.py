@@ -1,0 +1,191 @@
+"""Reading messages: tolerant of how things are written, strict about what could be used against us."""
+
+import re
+
+from opx.sip.errors import RemoteProtocolError
+from opx.sip.grammar import canonical, display_name, is_token
+from opx.sip.message import Request, Response
+
+MAX_HEAD_BYTES = 16 * 1024
+"""Start line and headers."""
+MAX_HEADERS = 256
+MAX_BODY_BYTES = 64 * 1024
+
+_PLAIN = bytes(code for code in range(256) if code >= 0x20 and code != 0x7F) + b"\t"
+_FOLD = re.compile(r"\r?\n[ \t]+")
+_NEWLINE = re.compile(r"\r?\n")
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+
+MANDATORY = ("via", "from", "to", "call-id", "cseq")
+SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "expires")
+"""Headers that may stand once only; a second one would let two readers see two messages."""
+
+
+def parse(data: bytes | memoryview) -> Request | Response:
+    """Read one datagram. RemoteProtocolError when it holds no message that can be used.
+
+    What lies beyond Content-Length is left out (RFC 3261 section 18.3).
+    """
+    raw = bytes(data)
+    if raw[:1] in (b"\r", b"\n"):
+        raw = raw.lstrip(b"\r\n")
+    end = raw.find(b"\r\n\r\n")
+    if end >= 0:
+        head, body = raw[:end], raw[end + 4 :]
+    else:
+        match = _HEAD_END.search(raw)
+        if match is None:
+            raise RemoteProtocolError("the headers do not end")
+        head, body = raw[: match.start()], raw[match.end() :]
+    message = parse_head(head)
+    length = content_length(message)
+    if length is not None:
+        if length > len(body):
+            answerable = message if isinstance(message, Request) else None
+            raise RemoteProtocolError("the body is shorter than Content-Length says", request=answerable)
+        body = body[:length]
+    if len(body) > MAX_BODY_BYTES:
+        raise RemoteProtocolError("the body is too large", status=513)
+    message.body = body
+    return message
+
+
+def parse_head(head: bytes) -> Request | Response:
+    """Read start line and headers, without the empty line that ends them."""
+    if len(head) > MAX_HEAD_BYTES:
+        raise RemoteProtocolError("the headers are too long", status=513)
+    breaks = head.count(b"\r\n")
+    if head.translate(None, _PLAIN) != b"\r\n" * breaks:
+        return _parse_lines(_untangle(head))
+    text = head.decode("utf-8", "surrogateescape")
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    return _parse_lines(text.split("\r\n"))
+
+
+def _untangle(head: bytes) -> list[str]:
+    """Lines that end in LF alone are read; any other control byte is not."""
+    text = _FOLD.sub(" ", head.decode("utf-8", "surrogateescape"))
+    lines = _NEWLINE.split(text)
+    for line in lines:
+        if "\r" in line or any((ord(char) < 0x20 and char != "\t") or char == "\x7f" for char in line):
+            raise RemoteProtocolError("a control character stands in the headers")
+    return lines
+
+
+def _parse_lines(lines: list[str]) -> Request | Response:
+    start = lines[0]
+    del lines[0]
+    if len(lines) > MAX_HEADERS:
+        raise RemoteProtocolError("there are too many headers", status=513)
+    names = []
+    broken = ""
+    for line in lines:
+        name, colon, _ = line.partition(":")
+        known = canonical(name)
+        if not colon or not known or (known not in _KNOWN and not is_token(known)):
+            broken = broken or line
+            known = "x-unreadable"
+        names.append(known)
+    if broken:
+        lines[:] = [line if name != "x-unreadable" else "" for line, name in zip(lines, names, strict=True)]
+        lines[:], names = (
+            [line for line in lines if line],
+            [name for name in names if name != "x-unreadable"],
+        )
+    if start.startswith("SIP/"):
+        if broken:
+            raise RemoteProtocolError("a header line cannot be read")
+        return _response(start, lines, names)
+    request = _request(start, lines, names)
+    if broken:
+        raise RemoteProtocolError("a header line cannot be read", request=request)
+    return request
+
+
+def _request(start: str, lines: list[str], names: list[str]) -> Request:
+    parts = start.split(" ")
+    if len(parts) != 3 or not parts[1]:
+        # Answerable where the method can be told, so that an honest sender learns what is wrong.
+        method = parts[0]
+        if len(parts) > 2 and is_token(method) and parts[-1].upper().startswith("SIP/"):
+            request = Request(method, "sip:invalid", lines, names)
+            raise RemoteProtocolError("malformed request line", request=request)
+        raise RemoteProtocolError("malformed request line")
+    method, uri, version = parts
+    if not is_token(method):
+        raise RemoteProtocolError("malformed request line")
+    request = Request(method, uri, lines, names)
+    if version != "SIP/2.0" and version.upper() != "SIP/2.0":
+        if version.upper().startswith("SIP/"):
+            raise RemoteProtocolError("only SIP/2.0 is spoken here", status=505, request=request)
+        raise RemoteProtocolError("malformed request line")
+    return request
+
+
+def _response(start: str, lines: list[str], names: list[str]) -> Response:
+    version, _, rest = start.partition(" ")
+    code, _, reason = rest.partition(" ")
+    if version.upper() != "SIP/2.0":
+        raise RemoteProtocolError("only SIP/2.0 is spoken here", status=505)
+    if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "1" <= code[0] <= "6":
+        raise RemoteProtocolError("malformed status line")
+    return Response(int(code), reason, lines, names)
+
+
+def content_length(message: Request | Response) -> int | None:
+    """What Content-Length says, None when it is absent. RemoteProtocolError when it says nothing sensible."""
+    value = message.get("content-length")
+    if value is None:
+        return None
+    answerable = message if isinstance(message, Request) else None
+    if not (value.isascii() and value.isdigit()) or len(value) > 9:
+        raise RemoteProtocolError("malformed Content-Length", request=answerable)
+    return int(value)
+
+
+def validate(message: Request | Response) -> None:
+    """Check what every message must have. RemoteProtocolError with the status that a request is answered with."""
+    answerable = message if isinstance(message, Request) else None
+    for name in MANDATORY:
+        if message.get(name) is None:
+            raise RemoteProtocolError(f"{display_name(name)} is missing", request=answerable)
+    try:
+        _check_values(message)
+    except RemoteProtocolError as error:
+        error.request = error.request or answerable
+        raise
+
+
+def _check_values(message: Request | Response) -> None:
+    names = message.names
+    for name in SINGLE:
+        if names.count(name) > 1:
+            raise RemoteProtocolError(f"{display_name(name)} stands twice")
+    _ = message.via
+    for address in ("from", "to"):
+        if not message.get(address):
+            raise RemoteProtocolError(f"{display_name(address)} is empty")
+    if not message.call_id or any(char.isspace() for char in message.call_id):
+        raise RemoteProtocolError("malformed Call-ID")
+    cseq = message.cseq
+    if isinstance(message, Request):
+        if cseq.method != message.method:
+            raise RemoteProtocolError("CSeq names another method")
+        if not message.from_.uri.scheme or not message.to.uri.scheme:
+            raise RemoteProtocolError("malformed address")
+        _ = message.max_forwards
+        _ = message.target
+
+
+_KNOWN = frozenset(
+    canonical(name)
+    for name in (
+        *MANDATORY,
+        *("contact", "max-forwards", "content-length", "content-type", "authorization", "proxy-authorization"),
+        *("user-agent", "server", "allow", "supported", "require", "expires", "route", "record-route", "accept"),
+        *("subject", "event", "date", "organization", "priority", "warning", "retry-after", "min-expires"),
+        *("www-authenticate", "proxy-authenticate", "p-asserted-identity", "session-expires", "min-se", "reason"),
+    )
+)
+"""Names that need no check for being tokens; nearly every header of nearly every message."""
