@@ -1,0 +1,139 @@
+"""What signalling and a media driver say to each other."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+Address = tuple[str, int]
+
+
+class Side(StrEnum):
+    SET = "set"
+    ICP = "icp"
+
+    @property
+    def other(self) -> "Side":
+        return Side.ICP if self is Side.SET else Side.SET
+
+
+class MediaError(Exception):
+    """The relay cannot do what was asked; the text says why."""
+
+
+class NoPorts(MediaError):
+    """All ports of the range are in use."""
+
+
+class UnknownCall(MediaError):
+    """The relay has no such call, or has it no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPorts:
+    """Even RTP ports; RTCP is on the next one of each."""
+
+    set_side_port: int
+    icp_side_port: int
+
+    def of(self, side: Side) -> int:
+        return self.set_side_port if side is Side.SET else self.icp_side_port
+
+
+@dataclass(slots=True)
+class DirectionStats:
+    """What came from one side. `strangers`: packets from another source than the one latched to.
+
+    `unready`: packets that could not be passed on because the other side was not known yet. `garbage`: not RTP.
+    """
+
+    packets: int = 0
+    octets: int = 0
+    rtcp: int = 0
+    strangers: int = 0
+    unready: int = 0
+    garbage: int = 0
+    unsent: int = 0
+    latched: Address | None = None
+
+
+@dataclass(slots=True)
+class RelayStats:
+    from_set: DirectionStats = field(default_factory=DirectionStats)
+    from_icp: DirectionStats = field(default_factory=DirectionStats)
+
+    def of(self, side: Side) -> DirectionStats:
+        return self.from_set if side is Side.SET else self.from_icp
+
+    def summary(self) -> str:
+        """One line for a timeline."""
+        return (
+            f"{self.from_set.packets} packets from the phone, {self.from_icp.packets} from the PBX, "
+            f"{self.from_set.strangers + self.from_icp.strangers} from strangers dropped"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "RelayStats":
+        def direction(values: dict[str, Any]) -> DirectionStats:
+            latched = values.pop("latched")
+            return DirectionStats(**values, latched=(latched[0], latched[1]) if latched else None)
+
+        return cls(direction(data["from_set"]), direction(data["from_icp"]))
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPolicy:
+    """Times in seconds. `ports` is the range, both ends included."""
+
+    set_side_address: str
+    icp_side_address: str
+    ports: tuple[int, int]
+    latch_window: float = 10.0
+    """How long after `connect` or `relatch` the first packet of a side may fix its source."""
+    silence_timeout: float = 60.0
+    reuse_delay: float = 5.0
+    """How long a port rests after a call, so that a late packet does not reach the next one."""
+    dscp: int = 46
+
+
+OnSilence = Callable[[str], None]
+OnLost = Callable[[str], None]
+
+
+class MediaDriver(Protocol):
+    """Carries media of calls, named by the caller's own ids.
+
+    `on_silence` hears of a call that is not on hold and has had no RTP from either side for the silence timeout;
+    `on_lost` of one whose relay is gone.
+    """
+
+    on_silence: OnSilence
+    on_lost: OnLost
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    async def open(self, call_id: str) -> RelayPorts:
+        """Ports for a call, the same until `close`. NoPorts when there are none."""
+
+    async def connect(self, call_id: str, side: Side, expected: str | None, hint: Address | None) -> None:
+        """Say where a side is. UnknownCall.
+
+        Packets of that side are taken from the address `expected` only, from whatever port the first one comes;
+        packets to it go to `hint` until then, and nowhere without one. Told again, the side moves there.
+        """
+
+    async def relatch(self, call_id: str, side: Side) -> None:
+        """Let the next packet from the expected address fix the source anew. UnknownCall."""
+
+    async def hold(self, call_id: str, on: bool) -> None:
+        """While a call is on hold its silence means nothing. UnknownCall."""
+
+    async def stats(self, call_id: str) -> RelayStats:
+        """What was counted so far. UnknownCall."""
+
+    async def close(self, call_id: str) -> RelayStats:
+        """End a call, free its ports. UnknownCall."""

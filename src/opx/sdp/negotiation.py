@@ -1,0 +1,111 @@
+"""Offer and answer of a plain user agent with one audio stream (RFC 3264)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opx.sdp.model import Attribute, Connection, Direction, Media, Origin, SdpError, SessionDescription
+
+STATIC = {"0": "PCMU/8000", "8": "PCMA/8000"}
+"""Payload types that need no rtpmap (RFC 3551 section 6), of those we speak."""
+
+TELEPHONE_EVENT = "telephone-event/8000"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What both ends have settled on. `direction` is ours; `events` is the payload type of telephone events."""
+
+    payload: int
+    encoding: str
+    remote: tuple[str, int]
+    direction: Direction
+    events: int | None = None
+
+
+def offer(
+    address: str,
+    port: int,
+    *,
+    origin: Origin,
+    encodings: Sequence[str] = ("PCMU/8000", "PCMA/8000"),
+    direction: Direction = Direction.SENDRECV,
+) -> SessionDescription:
+    """An offer of one audio stream with G.711 and telephone events."""
+    payloads = {encoding: payload for payload, encoding in STATIC.items()}
+    chosen = [(payloads[encoding], encoding) for encoding in encodings]
+    return _describe(address, port, origin, [*chosen, ("101", TELEPHONE_EVENT)], direction)
+
+
+def answer(
+    offered: SessionDescription,
+    address: str,
+    port: int,
+    *,
+    origin: Origin,
+    encodings: Sequence[str] = ("PCMU/8000", "PCMA/8000"),
+    direction: Direction = Direction.SENDRECV,
+) -> SessionDescription:
+    """The answer to an offer: the offerer's first codec that we speak. SdpError when there is none."""
+    streams = []
+    taken = False
+    for media in offered.media:
+        spoken = _spoken(media, encodings) if media.kind == "audio" and media.port and not taken else []
+        if not any(encoding != TELEPHONE_EVENT for _, encoding in spoken):
+            streams.append(Media(media.kind, 0, media.protocol, media.formats[:1]))
+            continue
+        taken = True
+        first = next(pair for pair in spoken if pair[1] != TELEPHONE_EVENT)
+        events = [pair for pair in spoken if pair[1] == TELEPHONE_EVENT][:1]
+        theirs = media.direction
+        if media.address == "0.0.0.0":
+            theirs = Direction.of(theirs.sends, False)
+        ours = Direction.of(direction.sends and theirs.receives, direction.receives and theirs.sends)
+        described = _describe(address, port, origin, [first, *events], ours).media[0]
+        streams.append(described)
+    if not taken:
+        raise SdpError("no codec in common")
+    return SessionDescription(origin, connection=Connection.to(address), media=tuple(streams))
+
+
+def agree(ours: SessionDescription, theirs: SessionDescription) -> Agreement:
+    """What an offer and its answer come to, either way round. SdpError when they share no audio."""
+    mine, other = ours.audio, theirs.audio
+    if mine is None or other is None or not mine.port or not other.port:
+        raise SdpError("the other end takes no audio")
+    known = [encoding for _, encoding in _named(mine)]
+    common = [(payload, encoding) for payload, encoding in _named(other) if encoding in known]
+    codecs = [pair for pair in common if pair[1] != TELEPHONE_EVENT]
+    if not codecs:
+        raise SdpError("no codec in common")
+    events = next((int(payload) for payload, encoding in common if encoding == TELEPHONE_EVENT), None)
+    receives = other.direction.receives and other.address != "0.0.0.0"
+    direction = Direction.of(mine.direction.sends and receives, mine.direction.receives and other.direction.sends)
+    payload, encoding = codecs[0]
+    return Agreement(int(payload), encoding, (other.address, other.port), direction, events)
+
+
+def _named(media: Media) -> list[tuple[str, str]]:
+    maps = media.rtpmaps()
+    named = [(payload, maps.get(payload) or STATIC.get(payload, "")) for payload in media.formats]
+    return [(payload, _normal(encoding)) for payload, encoding in named if encoding]
+
+
+def _normal(encoding: str) -> str:
+    name, _, rate = encoding.partition("/")
+    if name.lower() == "telephone-event":
+        return f"telephone-event/{rate}"
+    return f"{name.upper()}/{rate.removesuffix('/1')}"
+
+
+def _spoken(media: Media, encodings: Sequence[str]) -> list[tuple[str, str]]:
+    return [pair for pair in _named(media) if pair[1] in encodings or pair[1] == TELEPHONE_EVENT]
+
+
+def _describe(
+    address: str, port: int, origin: Origin, codecs: Sequence[tuple[str, str]], direction: Direction
+) -> SessionDescription:
+    attributes = [Attribute("rtpmap", f"{payload} {encoding}") for payload, encoding in codecs]
+    attributes += [Attribute("fmtp", f"{payload} 0-16") for payload, name in codecs if name == TELEPHONE_EVENT]
+    attributes += [Attribute("ptime", "20"), Attribute(direction.value)]
+    media = Media("audio", port, "RTP/AVP", tuple(payload for payload, _ in codecs), attributes=tuple(attributes))
+    return SessionDescription(origin, connection=Connection.to(address), media=(media,))

@@ -1,0 +1,89 @@
+"""What the gateway makes of one side's description for the other side.
+
+Nothing is passed on unless it is named here: the codecs of the audio streams with their parameters. Addresses, ports,
+names, candidates, keys and whatever else a phone may put in stay where they came from.
+"""
+
+import re
+from dataclasses import dataclass
+
+from opx.sdp.model import Attribute, Connection, Media, Origin, SdpError, SessionDescription
+
+_ENCODING = re.compile(r"[A-Za-z0-9._\-]{1,32}/[0-9]{1,6}(/[0-9]{1,2})?\Z")
+_FMTP = re.compile(r"[A-Za-z0-9_\-]+(=[A-Za-z0-9_\-.+/]*)?([; ]\s*[A-Za-z0-9_\-]+(=[A-Za-z0-9_\-.+/,]*)?)*;?\Z")
+_EVENTS = re.compile(r"[0-9,\-]{1,64}\Z")
+_ADDRESS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|[0-9A-Fa-f]*:[0-9A-Fa-f:]+")
+_PAYLOAD = re.compile(r"[0-9]{1,3}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class AttributePolicy:
+    """What may pass, by kind of stream and profile. Streams of any other kind are refused with port 0."""
+
+    kinds: frozenset[str] = frozenset(("audio",))
+    protocols: frozenset[str] = frozenset(("RTP/AVP", "RTP/AVPF"))
+    bandwidths: frozenset[str] = frozenset(("AS", "CT", "TIAS"))
+    numbers: frozenset[str] = frozenset(("ptime", "maxptime"))
+    """Attributes that hold one number."""
+
+
+def rebuild(
+    description: SessionDescription, *, address: str, port: int, origin: Origin, policy: AttributePolicy
+) -> SessionDescription:
+    """A new description with `address` and `port` (RTP; RTCP on the next) for its first stream that is carried.
+
+    SdpError when there is no stream at all. Streams keep their places, refused ones with port 0 (RFC 3264 section 6).
+    """
+    if not description.media:
+        raise SdpError("it has no media line")
+    streams = []
+    carried = False
+    for media in description.media:
+        if not carried and media.port and media.kind in policy.kinds and media.protocol in policy.protocols:
+            carried = True
+            streams.append(_carried(media, port, policy))
+        else:
+            streams.append(_refused(media))
+    return SessionDescription(origin, connection=Connection.to(address), media=tuple(streams))
+
+
+def _refused(media: Media) -> Media:
+    return Media(media.kind, 0, media.protocol, media.formats[:1] if _PAYLOAD.match(media.formats[0]) else ("0",))
+
+
+def _carried(media: Media, port: int, policy: AttributePolicy) -> Media:
+    formats = tuple(item for item in media.formats if _PAYLOAD.match(item) and int(item) < 128)
+    if not formats:
+        raise SdpError("its audio stream names no payload type")
+    attributes = []
+    maps = media.rtpmaps()
+    parameters = dict(_split(value) for value in media.all("fmtp"))
+    for payload in formats:
+        encoding = maps.get(payload, "")
+        if _ENCODING.match(encoding):
+            attributes.append(Attribute("rtpmap", f"{payload} {encoding}"))
+        content = parameters.get(payload, "")
+        if _is_harmless(content):
+            attributes.append(Attribute("fmtp", f"{payload} {content}"))
+    for name in sorted(policy.numbers):
+        value = media.first(name)
+        if value is not None and value.isascii() and value.isdigit() and len(value) <= 4:
+            attributes.append(Attribute(name, value))
+    direction = media.direction
+    if media.address == "0.0.0.0":
+        # Hold as RFC 2543 had it: the one who writes it wants to receive nothing.
+        direction = type(direction).of(direction.sends, False)
+    attributes.append(Attribute(direction.value))
+    bandwidths = tuple(pair for pair in media.bandwidths if pair[0] in policy.bandwidths)
+    return Media(media.kind, port, media.protocol, formats, bandwidths=bandwidths, attributes=tuple(attributes))
+
+
+def _split(value: str) -> tuple[str, str]:
+    payload, _, content = value.partition(" ")
+    return payload, content.strip()
+
+
+def _is_harmless(content: str) -> bool:
+    if not content or len(content) > 256 or _ADDRESS.search(content):
+        return False
+    return _EVENTS.match(content) is not None or _FMTP.match(content) is not None
