@@ -73,6 +73,9 @@ class Node:
         self.agent = UserAgent(self, self.wire.wheel, self, timing=self.timing)
         self.wire.nodes[self.address] = self
 
+    def wake(self) -> None:
+        """The wire looks by itself."""
+
     def flow_to(self, destination: Destination) -> Flow | None:
         return Flow(destination.transport, self.address, (destination.host, destination.port))
 

@@ -60,14 +60,13 @@ class UserAgent:
         timing: Timing | None = None,
         product: str = "OPX",
         allow: str = ALLOW,
-        wake: Callable[[], None] = lambda: None,
         sent_by: Callable[[Flow], str] = lambda flow: host_port(flow.local),
     ) -> None:
         self.wheel = wheel
         self.flows = flows
         self.product = product
         self.allow = allow
-        self.layer = TransactionLayer(self, wheel, timing, wake=wake, sent_by=sent_by)
+        self.layer = TransactionLayer(self, wheel, timing, wake=flows.wake, sent_by=sent_by)
         self.timing = self.layer.timing
         self._application = application
         self._dialogs: dict[DialogId, DialogUser] = {}

@@ -29,6 +29,9 @@ class FlowSource(Protocol):
     address: Address
     """Where the owner listens."""
 
+    def wake(self) -> None:
+        """The agent has something to send."""
+
     def flow_to(self, destination: Destination) -> Flow | None:
         """The flow to use, None where there is no way, such as a host name or a transport that is not served."""
 

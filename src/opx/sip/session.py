@@ -233,7 +233,7 @@ class Session:
 
     def _on_ring_limit(self) -> None:
         self._cancel()
-        self._emit(events.Refused(408, local=True))
+        self._emit(events.Refused(480, local=True))
 
     def _cancel(self) -> None:
         self._cancelled = True

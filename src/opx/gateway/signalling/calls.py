@@ -9,7 +9,7 @@ from opx.gateway.media.interface import RelayStats, Side
 from opx.gateway.repository import DeviceRecord
 from opx.gateway.signalling.admission import Admission
 from opx.gateway.signalling.bindings import BindingTable, LiveBinding
-from opx.gateway.signalling.call import Call, CallReport
+from opx.gateway.signalling.call import Call
 from opx.gateway.signalling.call_media import CallMedia, MediaDesk
 from opx.gateway.signalling.icp_registrations import icp_contact
 from opx.gateway.signalling.icps import IcpLink
@@ -18,6 +18,7 @@ from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sdp import AttributePolicy
 from opx.sip.agent import UserAgent, new_tag
 from opx.sip.answering import sdp_of
+from opx.sip.bridge import CallReport
 from opx.sip.digest import DigestClient
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.events import Refused, SessionEvent
@@ -102,7 +103,7 @@ class Calls:
         call = self._new_call(device.id, Side.SET, number)
         call.media.set_side_is_at(transaction.flow.remote[0])
         try:
-            call.legs[Side.SET] = Session.incoming(
+            call.bridge.caller = Session.incoming(
                 self._set_agent,
                 call.listener(Side.SET),
                 transaction,
@@ -158,7 +159,7 @@ class Calls:
         call = self._new_call(device.id, Side.ICP, user)
         call.media.set_side_is_at(binding.flow.remote[0])
         try:
-            call.legs[Side.ICP] = Session.incoming(
+            call.bridge.caller = Session.incoming(
                 self._icp_agent,
                 call.listener(Side.ICP),
                 transaction,
@@ -191,9 +192,9 @@ class Calls:
 
     def _authorize(self, call: Call, device: DeviceRecord, transaction: ServerTransaction) -> bool:
         """Requests within a call come from where the set is; from anywhere else they need its credentials."""
-        leg = call.legs[Side.SET]
+        leg = call.set_leg
         flow = transaction.flow
-        if flow == leg.route:
+        if leg is None or flow == leg.route:
             return True
         admitted = self._admission.admit(transaction, proxy=True)
         if admitted is None:
@@ -208,7 +209,7 @@ class Calls:
     def moved(self, binding: LiveBinding) -> None:
         """A set registered from a new place: its calls follow it there."""
         for call in self.of(binding.device_id):
-            leg = call.legs.get(Side.SET)
+            leg = call.set_leg
             if leg is not None and not leg.ended:
                 leg.route = binding.flow
                 call.media.set_side_is_at(binding.flow.remote[0])
@@ -271,7 +272,7 @@ class Calls:
         listener = call.listener(Side.ICP)
 
         def hear(event: SessionEvent) -> None:
-            if isinstance(event, Refused) and event.local:
+            if isinstance(event, Refused) and event.local and event.status in (408, 503):
                 link.failed("a call got no answer")
             else:
                 link.answered()

@@ -1,0 +1,291 @@
+"""Wires the gateway's rooms, starts and stops them. The only place that knows them all."""
+
+import asyncio
+import gc
+import ipaddress
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+
+from opx.gateway.changes import ChangeListener
+from opx.gateway.importing import import_file
+from opx.gateway.media.client import WorkerPool
+from opx.gateway.media.interface import MediaDriver, RelayPolicy, Side
+from opx.gateway.media.userspace import UserspaceDriver
+from opx.gateway.repository import BindingRow, IcpBindingRow, Repository, TimelineRow
+from opx.gateway.settings import GatewaySettings
+from opx.gateway.signalling.bindings import LiveBinding
+from opx.gateway.signalling.calls import CallPolicy
+from opx.gateway.signalling.icp_registrations import SavedRegistration
+from opx.gateway.signalling.icps import ProbePolicy
+from opx.gateway.signalling.keepalive import KeepAlivePolicy
+from opx.gateway.signalling.media_desk import DriverDesk
+from opx.gateway.signalling.registrar import RegistrarPolicy
+from opx.gateway.signalling.signalling import Signalling, SignallingPolicy
+from opx.gateway.signalling.timeline import Entry, Timeline
+from opx.gateway.writer import WriteBehind
+from opx.sip.digest import Algorithm, DigestVerifier
+from opx.sip.flow import Flow
+from opx.sip.nonces import NonceIssuer
+from opx.sip.registration import ClientRegistration, RegistrationPolicy
+from opx.sip.transport import SipStack, TransportLimits, WheelClock
+from opx.store.engine import open_engine
+from opx.store.secrets import Sealer, load_key
+
+log = logging.getLogger(__name__)
+
+
+class GatewayService:
+    """One gateway in this process (its media workers apart). `start`, then `stop`.
+
+    `on_entry` hears of every timeline entry, for whoever wants to print them.
+    """
+
+    def __init__(self, settings: GatewaySettings, on_entry: Callable[[Entry], None] | None = None) -> None:
+        self.settings = settings
+        self._on_entry = on_entry
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """SecretsError, DatabaseTooNew, ConfigError or OSError, each saying what is wrong."""
+        settings = self.settings
+        key = load_key(settings.key_file, create=not settings.database.exists())
+        self.repository = Repository(open_engine(settings.database_url), Sealer(key))
+        realm = await self.repository.open(settings.digest.realm)
+        if settings.import_file is not None:
+            await import_file(self.repository, settings.import_file, permit_weak=settings.permit_weak_passwords)
+        self.writer = WriteBehind(self.repository)
+        self.writer.start()
+        self.driver = _driver(settings)
+        await self.driver.start()
+        self.clock = WheelClock()
+        limits = _limits(settings)
+        self.set_stack = _stack(self.clock, settings.set_side.address, settings.set_side.port, settings, limits)
+        self.icp_stack = _stack(self.clock, settings.icp_side.address, settings.icp_side.port, settings, limits)
+        self.signalling = self._signalling(realm)
+        self.set_stack.attach(self.signalling.set_agent)
+        self.icp_stack.attach(self.signalling.icp_agent)
+        await self._reload()
+        await self.set_stack.start()
+        await self.icp_stack.start()
+        self.clock.start()
+        await self._restore()
+        self.signalling.start()
+        self.changes = ChangeListener(settings.control_socket, self._reload)
+        await self.changes.start()
+        self._tasks = [asyncio.create_task(self._resolve_forever())]
+        # What lives now lives on; the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
+        log.info("gateway: set side %s, ICP side %s", self.set_stack.address, self.icp_stack.address)
+
+    async def stop(self) -> None:
+        """Hang up, and write down what a restart goes on with."""
+        await self.changes.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.signalling.stop()
+        self._save_icp_registrations()
+        await self.desk.drain()
+        await self.set_stack.stop()
+        await self.icp_stack.stop()
+        self.clock.stop()
+        await self.driver.stop()
+        await self.writer.stop()
+        await self.repository.close()
+
+    # --- wiring
+
+    def _signalling(self, realm: str) -> Signalling:
+        settings = self.settings
+        issuer = NonceIssuer(os.urandom(32), settings.digest.nonce_lifetime, settings.digest.nonces_tracked)
+        algorithms = [Algorithm(name) for name in settings.digest.algorithms]
+        sinks: list[Callable[[Entry], None]] = [self._keep_entry]
+        if self._on_entry is not None:
+            sinks.append(self._on_entry)
+        self.desk = DriverDesk(
+            self.driver, lambda call_id, stats: self.signalling.calls.on_media_closed(call_id, stats)
+        )
+        signalling = Signalling(
+            wheel=self.clock.wheel,
+            set_flows=self.set_stack,
+            icp_flows=self.icp_stack,
+            verifier=DigestVerifier(realm, issuer, algorithms),
+            desk=self.desk,
+            media_addresses={Side.SET: settings.set_side.address, Side.ICP: settings.icp_side.address},
+            timeline=Timeline(sinks),
+            store=self,
+            policy=_policy(settings),
+        )
+        self.driver.on_silence = signalling.calls.silent
+        self.driver.on_lost = signalling.calls.media_lost
+        return signalling
+
+    async def _reload(self) -> None:
+        icps, devices = await self.repository.icps(), await self.repository.devices()
+        self.signalling.replace_content(icps, devices)
+        await self._resolve()
+
+    # --- names of ICPs
+
+    async def _resolve(self) -> None:
+        loop = asyncio.get_running_loop()
+        for link in self.signalling.links:
+            host = link.record.host
+            try:
+                link.address = str(ipaddress.ip_address(host))
+                continue
+            except ValueError:
+                pass
+            try:
+                found = await loop.getaddrinfo(host, link.record.port, family=socket.AF_INET)
+                link.address = str(found[0][4][0])
+            except OSError as error:
+                log.warning("ICP %s: %s cannot be resolved: %s", link.record.name, host, error)
+
+    async def _resolve_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.icps.resolve_interval)
+            await self._resolve()
+
+    # --- what survives a restart
+
+    def _keep_entry(self, entry: Entry) -> None:
+        self.writer.add_timeline(TimelineRow(entry.device_id, entry.at, entry.kind.value, entry.text[:512]))
+
+    def _wall(self, at: float) -> float:
+        """A time of the wheel's clock in seconds since 1970."""
+        return time.time() + at - self.clock.loop.time()
+
+    def save(self, binding: LiveBinding) -> None:
+        """BindingStore: keep a binding, and how far its registration at the ICP goes."""
+        flow = binding.flow
+        self.writer.save_binding(
+            BindingRow(
+                binding.device_id,
+                binding.contact,
+                binding.instance,
+                flow.transport,
+                flow.remote[0],
+                flow.remote[1],
+                binding.call_id,
+                binding.cseq,
+                binding.user_agent,
+                self._wall(binding.registered_at),
+                self._wall(binding.expires_at),
+            )
+        )
+        registration = self.signalling.icps.of(binding.device_id)
+        if registration is not None:
+            self._save_icp_registration(binding.device_id, registration)
+
+    def delete(self, binding: LiveBinding) -> None:
+        """BindingStore: a binding is gone."""
+        self.writer.delete_binding(binding.device_id, binding.contact)
+        if not self.signalling.registrar.bindings.of(binding.device_id):
+            self.writer.delete_icp_binding(binding.device_id)
+
+    def _save_icp_registration(self, device_id: int, registration: ClientRegistration) -> None:
+        until = self._wall(registration.expires_at)
+        self.writer.save_icp_binding(IcpBindingRow(device_id, registration.call_id, registration.cseq, until))
+
+    def _save_icp_registrations(self) -> None:
+        for device_id in {binding.device_id for binding in self.signalling.registrar.bindings.all()}:
+            registration = self.signalling.icps.of(device_id)
+            if registration is not None and registration.registered:
+                self._save_icp_registration(device_id, registration)
+
+    async def _restore(self) -> None:
+        now, wall = self.clock.loop.time(), time.time()
+        saved = {row.device_id: row for row in await self.repository.icp_bindings()}
+        for row in await self.repository.bindings():
+            device = self.signalling.directory.device(row.device_id)
+            link = next((link for link in self.signalling.links if device and link.record.id == device.icp_id), None)
+            if device is None or link is None or not device.enabled or row.expires_at <= wall:
+                self.writer.delete_binding(row.device_id, row.contact)
+                continue
+            registration = saved.get(row.device_id)
+            if registration is not None and registration.expires_at > wall:
+                left = registration.expires_at - wall
+                self.signalling.icps.resume(
+                    device, link, SavedRegistration(registration.call_id, registration.cseq, left)
+                )
+            flow = Flow(row.transport, self.set_stack.address, (row.remote_host, row.remote_port))
+            self.signalling.registrar.restore(
+                LiveBinding(
+                    row.device_id,
+                    row.contact,
+                    row.instance,
+                    flow,
+                    row.call_id,
+                    row.cseq,
+                    row.user_agent,
+                    now - (wall - row.registered_at),
+                    now + row.expires_at - wall,
+                    now,
+                    open=row.transport == "UDP",
+                )
+            )
+
+
+def _driver(settings: GatewaySettings) -> MediaDriver:
+    media = settings.media
+    policy = RelayPolicy(
+        settings.set_side.address,
+        settings.icp_side.address,
+        media.rtp_ports,
+        media.latch_window,
+        media.silence_timeout,
+        media.reuse_delay,
+        media.dscp,
+    )
+    return WorkerPool(policy, media.workers) if media.workers else UserspaceDriver(policy)
+
+
+def _limits(settings: GatewaySettings) -> TransportLimits:
+    limits = settings.limits
+    return TransportLimits(
+        udp_buffer=limits.udp_buffer,
+        connections=limits.connections,
+        connections_per_source=limits.connections_per_source,
+        idle=settings.keep_alive.idle_limit,
+    )
+
+
+def _stack(clock: WheelClock, address: str, port: int, settings: GatewaySettings, limits: TransportLimits) -> SipStack:
+    face = settings.set_side if address == settings.set_side.address else settings.icp_side
+    return SipStack(clock, (address, port), transports=face.transports, limits=limits, dscp=face.dscp)
+
+
+def _policy(settings: GatewaySettings) -> SignallingPolicy:
+    registration, limits = settings.registration, settings.limits
+    return SignallingPolicy(
+        registrar=RegistrarPolicy(
+            registration.set_min_expires,
+            registration.set_default_expires,
+            registration.set_max_expires,
+            registration.icp_patience,
+            settings.icps.retry_after,
+        ),
+        icp_registration=RegistrationPolicy(
+            expires=registration.icp_expires,
+            retry_min=registration.icp_retry_min,
+            retry_max=registration.icp_retry_max,
+        ),
+        icp_spread=registration.spread,
+        contacts_per_device=registration.contacts_per_device,
+        licences=limits.licences,
+        probe=ProbePolicy(settings.icps.probe_interval, settings.icps.probe_patience, settings.icps.retry_after),
+        keep_alive=KeepAlivePolicy(
+            settings.keep_alive.kind, settings.keep_alive.interval, settings.keep_alive.idle_limit
+        ),
+        calls=CallPolicy(
+            max_calls=limits.calls,
+            max_calls_per_device=limits.calls_per_device,
+            retry_after=limits.retry_after,
+            emergency_numbers=frozenset(limits.emergency_numbers),
+        ),
+    )

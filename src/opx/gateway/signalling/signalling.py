@@ -1,0 +1,244 @@
+"""All of signalling in one object, without a socket: two user agents, and what stands between them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from opx.gateway.media.interface import Side
+from opx.gateway.repository import DeviceRecord, IcpRecord
+from opx.gateway.signalling.admission import Admission
+from opx.gateway.signalling.bindings import LiveBinding
+from opx.gateway.signalling.call_media import MediaDesk
+from opx.gateway.signalling.calls import CallPolicy, Calls
+from opx.gateway.signalling.directory import Directory
+from opx.gateway.signalling.icp_registrations import DEVICE_PARAM, IcpRegistrations
+from opx.gateway.signalling.icps import IcpLink, ProbePolicy
+from opx.gateway.signalling.keepalive import KeepAlive, KeepAlivePolicy
+from opx.gateway.signalling.licences import Licences
+from opx.gateway.signalling.registrar import BindingStore, Registrar, RegistrarPolicy
+from opx.gateway.signalling.timeline import Kind, Timeline
+from opx.sip.agent import UserAgent
+from opx.sip.digest import DigestVerifier
+from opx.sip.errors import RemoteProtocolError
+from opx.sip.exchange import FlowSource
+from opx.sip.flow import Flow
+from opx.sip.registration import RegistrationPolicy, RegistrationResult
+from opx.sip.timers import TimerWheel
+from opx.sip.transactions import ServerTransaction, Timing
+
+
+@dataclass(frozen=True, slots=True)
+class SignallingPolicy:
+    """Everything that an administrator may set about signalling."""
+
+    registrar: RegistrarPolicy = field(default_factory=RegistrarPolicy)
+    icp_registration: RegistrationPolicy = field(default_factory=RegistrationPolicy)
+    icp_spread: float = 50.0
+    contacts_per_device: int = 1
+    licences: int | None = None
+    probe: ProbePolicy = field(default_factory=ProbePolicy)
+    keep_alive: KeepAlivePolicy = field(default_factory=KeepAlivePolicy)
+    calls: CallPolicy = field(default_factory=CallPolicy)
+
+
+class Signalling:
+    """Make it, give its agents to two stacks (or to a test), then `replace_content` and `start`."""
+
+    def __init__(
+        self,
+        *,
+        wheel: TimerWheel,
+        set_flows: FlowSource,
+        icp_flows: FlowSource,
+        verifier: DigestVerifier,
+        desk: MediaDesk,
+        media_addresses: dict[Side, str],
+        timeline: Timeline,
+        store: BindingStore,
+        policy: SignallingPolicy,
+        timing: Timing | None = None,
+    ) -> None:
+        self.directory = Directory()
+        self.timeline = timeline
+        self._policy = policy
+        self._links: dict[int, IcpLink] = {}
+        self._started = False
+        self.set_agent = UserAgent(_SetSide(self), wheel, set_flows, timing=timing)
+        self.icp_agent = UserAgent(_IcpSide(self), wheel, icp_flows, timing=timing)
+        self.admission = Admission(self.directory, verifier, timeline, lambda: wheel.now)
+        self.icps = IcpRegistrations(self.icp_agent, policy.icp_registration, policy.icp_spread, self._on_icp_result)
+        self.registrar = Registrar(
+            admission=self.admission,
+            directory=self.directory,
+            links=self._links.get,
+            icps=self.icps,
+            licences=Licences(policy.licences),
+            timeline=timeline,
+            wheel=wheel,
+            policy=policy.registrar,
+            store=store,
+            contacts_per_device=policy.contacts_per_device,
+            on_bound=self._on_bound,
+        )
+        self.calls = Calls(
+            set_agent=self.set_agent,
+            icp_agent=self.icp_agent,
+            admission=self.admission,
+            bindings=self.registrar.bindings,
+            links=self._links.get,
+            desk=desk,
+            media_addresses=media_addresses,
+            timeline=timeline,
+            policy=policy.calls,
+        )
+        self._store = store
+        self._keep_alive = KeepAlive(self.set_agent, policy.keep_alive, self._is_current, self.registrar.idle)
+
+    @property
+    def links(self) -> list[IcpLink]:
+        return list(self._links.values())
+
+    def start(self) -> None:
+        """Begin to ask the ICPs for their health."""
+        self._started = True
+        for link in self._links.values():
+            link.start()
+
+    def stop(self) -> None:
+        """Hang up what is going on and stop asking; registrations stay, for a restart goes on with them."""
+        self.calls.hang_up_all("the gateway is stopped")
+        for link in self._links.values():
+            link.stop()
+
+    def replace_content(self, icps: Iterable[IcpRecord], devices: Iterable[DeviceRecord]) -> None:
+        """Take over what the database holds now, at the start and after every change."""
+        before = {device.id: device for device in self.directory.devices}
+        self.directory.replace(icps, devices)
+        changed_icps = self._replace_links()
+        for device_id, old in before.items():
+            new = self.directory.device(device_id)
+            if new is None or not new.enabled:
+                why = "the device was removed" if new is None else "the device was disabled"
+                self.registrar.drop(device_id, why)
+                self.calls.drop(device_id, why)
+            elif (old.revision, old.icp_id) != (new.revision, new.icp_id) or new.icp_id in changed_icps:
+                self.registrar.drop(device_id, "its credentials or ICP were changed")
+
+    def _replace_links(self) -> set[int]:
+        changed = set()
+        for icp_id in [known for known in self._links if self.directory.icp(known) is None]:
+            self._links.pop(icp_id).stop()
+        for record in self.directory.icps:
+            link = self._links.get(record.id)
+            if link is not None and link.record == record:
+                continue
+            if link is not None:
+                link.stop()
+                changed.add(record.id)
+            self._links[record.id] = IcpLink(
+                record, self.icp_agent, self._policy.probe, self.timeline, self.icps.recovered
+            )
+            if self._started:
+                self._links[record.id].start()
+        return changed
+
+    # --- between the parts
+
+    def _on_icp_result(self, device_id: int, result: RegistrationResult) -> None:
+        self.registrar.on_icp_result(device_id, result)
+
+    def _on_bound(self, binding: LiveBinding) -> None:
+        self.calls.moved(binding)
+        self._keep_alive.watch(binding)
+
+    def _is_current(self, binding: LiveBinding) -> bool:
+        return binding in self.registrar.bindings.of(binding.device_id)
+
+    # --- what the sides' applications hand over
+
+    def set_request(self, transaction: ServerTransaction) -> None:
+        self.registrar.seen(transaction.flow)
+        match transaction.method:
+            case "REGISTER":
+                self.registrar.on_register(transaction)
+            case "INVITE":
+                self.calls.from_set(transaction)
+            case "OPTIONS":
+                self.set_agent.answer_options(transaction)
+            case _:
+                self.set_agent.refuse_method(transaction)
+
+    def icp_request(self, transaction: ServerTransaction) -> None:
+        match transaction.method:
+            case "INVITE":
+                self._icp_invite(transaction)
+            case "OPTIONS":
+                self.icp_agent.answer_options(transaction)
+            case _:
+                self.icp_agent.refuse_method(transaction)
+
+    def _icp_invite(self, transaction: ServerTransaction) -> None:
+        source = transaction.flow.remote[0]
+        link = next((link for link in self._links.values() if link.address == source), None)
+        if link is None:
+            self.timeline.add(None, Kind.REFUSAL, f"INVITE from {source}, which is no ICP", once=True)
+            transaction.reply(403)
+            return
+        try:
+            target = transaction.request.target
+        except RemoteProtocolError as error:
+            transaction.reply(error.status)
+            return
+        number = target.param(DEVICE_PARAM)
+        device = None
+        if number and number.isascii() and number.isdigit() and len(number) < 10:
+            device = self.directory.device(int(number))
+        if device is None or device.icp_id != link.record.id:
+            device = self.directory.by_icp_user(link.record.id, target.user or "")
+        if device is None:
+            transaction.reply(404)
+        else:
+            self.calls.from_icp(transaction, device, link)
+
+    def set_connection_lost(self, flow: Flow) -> None:
+        for binding in self.registrar.bindings.connection_lost(flow):
+            self.timeline.add(binding.device_id, Kind.REGISTRATION, "its connection is gone", once=True)
+
+
+class _SetSide:
+    """The application of the set side's user agent."""
+
+    def __init__(self, signalling: Signalling) -> None:
+        self._signalling = signalling
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        self._signalling.set_request(transaction)
+
+    def on_refused(self, flow: Flow, error: RemoteProtocolError) -> None:
+        text = f"a message from {flow} could not be read: {error}"
+        self._signalling.timeline.add(None, Kind.REFUSAL, text, once=True)
+
+    def on_connection_lost(self, flow: Flow) -> None:
+        self._signalling.set_connection_lost(flow)
+
+    def on_keepalive(self, flow: Flow) -> None:
+        self._signalling.registrar.seen(flow)
+
+
+class _IcpSide:
+    """The application of the ICP side's user agent."""
+
+    def __init__(self, signalling: Signalling) -> None:
+        self._signalling = signalling
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        self._signalling.icp_request(transaction)
+
+    def on_refused(self, flow: Flow, error: RemoteProtocolError) -> None:
+        text = f"a message from {flow} could not be read: {error}"
+        self._signalling.timeline.add(None, Kind.ICP, text, once=True)
+
+    def on_connection_lost(self, flow: Flow) -> None:
+        """Requests that were under way have failed by themselves, which is all there is to it."""
+
+    def on_keepalive(self, flow: Flow) -> None:
+        """An ICP's keep-alive asks for nothing."""

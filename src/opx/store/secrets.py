@@ -1,0 +1,59 @@
+"""Secrets at rest: sealed with a key that is kept in a file outside the database."""
+
+import os
+import stat
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_VERSION = b"\x01"
+
+
+class SecretsError(Exception):
+    """The key file or a sealed value cannot be used; the text says why and what to do."""
+
+
+def load_key(path: Path, *, create: bool) -> bytes:
+    """The key in `path`; with `create` a new one is made when the file is missing, readable by its owner only.
+
+    SecretsError when it is missing, malformed, or others can read it.
+    """
+    if not path.exists():
+        if not create:
+            raise SecretsError(f"{path}: the key file is missing; without it the database's secrets cannot be opened")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(KEY_BYTES))
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise SecretsError(f"{path}: others can read the key file; it must be for its owner only (chmod 600)")
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise SecretsError(f"{path}: is no key file; expected {KEY_BYTES} bytes")
+    return key
+
+
+class Sealer:
+    """Seals and opens values. `context` says what a value belongs to; moved elsewhere it cannot be opened."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, text: str, context: str) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return _VERSION + nonce + self._cipher.encrypt(nonce, text.encode("utf-8"), context.encode("utf-8"))
+
+    def open(self, sealed: bytes, context: str) -> str:
+        """SecretsError when the key is another one, or the value was tampered with."""
+        nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        try:
+            if sealed[:1] != _VERSION:
+                raise InvalidTag
+            return self._cipher.decrypt(nonce, body, context.encode("utf-8")).decode("utf-8")
+        except (InvalidTag, ValueError):
+            raise SecretsError(
+                f"the secret of {context} cannot be opened: the key file does not belong to this database"
+            ) from None
