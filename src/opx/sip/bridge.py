@@ -161,7 +161,7 @@ class Bridge:
             case events.Ended(cause):
                 if other is not None:
                     other.hang_up()
-                self._finish(Outcome.ANSWERED, f"{end.value}: {cause.value}")
+                self._finish(Outcome.ANSWERED, f"{end.value} {cause.value}")
 
     def _on_refused(self, event: events.Refused) -> None:
         status, headers = self._refusal(event)

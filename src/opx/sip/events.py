@@ -9,12 +9,12 @@ from enum import Enum
 
 
 class Cause(Enum):
-    """Why an established session ended."""
+    """What the other end did, or failed to do, that ended an established session."""
 
-    BYE = "the other end hung up"
-    NO_ACK = "the answer was never acknowledged"
-    LOST = "the other end no longer knows the call"
-    TRANSPORT = "the way to the other end is gone"
+    BYE = "hung up"
+    NO_ACK = "never acknowledged the answer"
+    LOST = "no longer knew the call"
+    TRANSPORT = "could not be reached any more"
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,6 +247,13 @@ def granted_expires(response: Response, contact: str, asked: int) -> float:
     return float(asked if expires is None else expires)
 
 
+def requested_expires(contact: NameAddr, request: Request, default: int, maximum: int) -> int:
+    """Seconds that a REGISTER asks for one contact: its own parameter before the Expires header, at most `maximum`."""
+    text = contact.param("expires")
+    asked = int(text) if text and text.isascii() and text.isdigit() and len(text) <= 10 else request.expires
+    return default if asked is None else min(asked, maximum)
+
+
 def _same_place(one: str, other: str) -> bool:
     """Registrars add and reorder URI parameters; user, host and port are what tells our contact from another."""
     return one.partition(";")[0].lower() == other.partition(";")[0].lower()

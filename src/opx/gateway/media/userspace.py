@@ -93,7 +93,10 @@ class Leg:
                 # An ICMP error that an earlier packet met; the next read may well succeed.
                 continue
             if source != latch.source and not self._learn(source):
-                stats.strangers += 1
+                if latch.expected is None:
+                    stats.unready += 1
+                else:
+                    stats.strangers += 1
                 continue
             if size > MAX_PACKET or size < 8 or buffer[0] >> 6 != 2:
                 stats.garbage += 1

@@ -11,6 +11,7 @@ from opx.sip.answering import retry_after_of
 from opx.sip.dialog import MAX_FORWARDS
 from opx.sip.exchange import Outcome
 from opx.sip.flow import Destination, host_port
+from opx.sip.grammar import format_host
 from opx.sip.message import Request, Response
 from opx.sip.timers import Timer
 
@@ -66,7 +67,7 @@ class IcpLink:
     def domain(self) -> str:
         """The host part of addresses at this ICP; the port only where it is not the usual one."""
         if self.record.port in (5060, 5061):
-            return host_port((self.record.host, 0)).rpartition(":")[0]
+            return format_host(self.record.host)
         return host_port((self.record.host, self.record.port))
 
     @property

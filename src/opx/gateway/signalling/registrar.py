@@ -21,7 +21,7 @@ from opx.sip.agent import new_tag
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import Flow, host_port
 from opx.sip.message import Request, Response
-from opx.sip.registration import RegistrationResult, RegistrationState
+from opx.sip.registration import RegistrationResult, RegistrationState, requested_expires
 from opx.sip.timers import Timer, TimerWheel
 from opx.sip.transactions import ServerTransaction
 
@@ -117,7 +117,7 @@ class Registrar:
                 raise RemoteProtocolError("CSeq went backwards", status=500)
         wanted = None
         for contact in contacts:
-            expires = self._expires_of(contact, request)
+            expires = requested_expires(contact, request, self._policy.default_expires, self._policy.max_expires)
             if expires == 0:
                 instance = contact.param("+sip.instance") or ""
                 gone = [b for b in self.bindings.of(device.id) if b.same_phone(instance, str(contact.uri))]
@@ -132,11 +132,6 @@ class Registrar:
             transaction.respond(response)
         else:
             self._bind_or_wait(wanted)
-
-    def _expires_of(self, contact: NameAddr, request: Request) -> int:
-        text = contact.param("expires")
-        asked = int(text) if text and text.isascii() and text.isdigit() and len(text) <= 10 else request.expires
-        return self._policy.default_expires if asked is None else min(asked, self._policy.max_expires)
 
     def _bind_or_wait(self, wanted: _Wanted) -> None:
         device = wanted.device

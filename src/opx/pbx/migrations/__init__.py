@@ -1,0 +1,1 @@
+"""The node's database migrations, run at its start by `opx.store.migrations`."""

@@ -1,0 +1,1 @@
+"""What the programs' web faces share; for any program, and imports none."""

@@ -1,0 +1,62 @@
+"""An HTTPS server inside a program's own event loop."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+
+class HttpsServer:
+    """Serves an ASGI application on one address. `start` returns when it listens."""
+
+    def __init__(self, app: Any, host: str, port: int, certificate: Path, key: Path) -> None:
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            ssl_certfile=str(certificate),
+            ssl_keyfile=str(key),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """OSError when the address is taken."""
+        self._task = asyncio.create_task(self._server.serve())
+        ready = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            ready.cancel()
+            self._task.result()
+            raise OSError("the web server did not start")
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def port(self) -> int:
+        port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        return port
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    def install_signal_handlers(self) -> None:
+        """The program deals with signals itself."""
+
+    async def startup(self, sockets: Any = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            raise OSError(f"{self.config.host}:{self.config.port} cannot be listened on") from None
+        self.listening.set()
