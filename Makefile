@@ -1,0 +1,49 @@
+# `make run` shows the product, `make test` proves it. Both set themselves up: Python 3.11 or later, make and a package
+# registry are all they need. `make help` lists the rest.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+NAME ?= sip
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test lint format bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the virtual environment (the other targets do it by themselves)
+	@if [ "$$OPX_INSTALL_PEERS" = 1 ]; then tools/install_peers.sh; fi
+
+$(STAMP): requirements.lock pyproject.toml tools/make_venv.sh
+	@tools/make_venv.sh $(VENV)
+	@touch $@
+
+run: setup ## A whole site on this machine with a first call; runs until Ctrl-C
+	@$(BIN)/opx up --demo
+
+demo: setup ## The same once: exit status 0 when both phones heard each other
+	@$(BIN)/opx up --demo --once
+
+test: setup ## All tests
+	@$(BIN)/pytest -n 2 -q $(ARGS)
+
+lint: setup ## Style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy src tests bench
+
+format: setup ## Put style and format right
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup ## Measure beside peers: make bench NAME=sip ARGS="--quick --check"
+	@PYTHONPATH=bench $(BIN)/python bench/$(NAME).py $(ARGS)
+
+lock: ## Lock the dependencies anew (needs uv)
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+		--extra dev pyproject.toml -o requirements.lock
+
+clean: ## Remove what the other targets made
+	@rm -rf $(VENV) build dist var src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Makes the virtual environment in $1 from the locked dependencies.
+set -eu
+venv=$1
+
+if [ "$(uname -s)" != Linux ]; then
+    echo "OPX runs on Linux only." >&2
+    exit 1
+fi
+
+python=
+for candidate in python3 python3.13 python3.12 python3.11; do
+    if command -v "$candidate" >/dev/null 2>&1 &&
+        "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+if [ -z "$python" ]; then
+    echo "OPX needs Python 3.11 or later; none was found." >&2
+    exit 1
+fi
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    echo "This Python cannot make virtual environments; on Debian install python3-venv." >&2
+    exit 1
+fi
+
+echo "Setting up $venv with $("$python" --version) ..."
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
