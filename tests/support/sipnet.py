@@ -1,4 +1,4 @@
-"""A SIP network in memory: user agents, the flows between them, and a clock that the test turns."""
+"""A SIP network in memory: user agents, the datagrams between them, and a clock that the test turns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,39 +11,73 @@ from opx.sip.parser import parse
 from opx.sip.timers import TimerWheel
 from opx.sip.transactions import ServerTransaction, Timing
 
+Message = Request | Response
+
+
+@dataclass(frozen=True)
+class Carried:
+    """One datagram on its way."""
+
+    source: Address
+    target: Address
+    data: bytes
+    message: Message
+
+    @property
+    def what(self) -> str:
+        """Method or status code."""
+        return self.message.method if isinstance(self.message, Request) else str(self.message.status)
+
+
+class Face:
+    """A FlowSource at an address of the wire."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    def wake(self) -> None:
+        """The wire looks by itself."""
+
+    def flow_to(self, destination: Destination) -> Flow | None:
+        return Flow(destination.transport, self.address, (destination.host, destination.port))
+
 
 class Wire:
-    """All datagrams of a test. Nodes are found by address; what is sent to nobody is kept in `lost`."""
+    """All datagrams of a test. `lose` says which do not arrive; with `double` each arrives twice."""
 
     def __init__(self) -> None:
         self.wheel = TimerWheel(0.0)
-        self.nodes: dict[Address, "Node"] = {}
-        self.log: list[tuple[Address, Address, Request | Response]] = []
-        self.lost: list[tuple[Flow, bytes]] = []
-        self.drop: Callable[[Address, Address, Request | Response], bool] = lambda source, target, message: False
+        self.agents: dict[Address, UserAgent] = {}
+        self.names: dict[Address, str] = {}
+        self.log: list[Carried] = []
+        self.lose: Callable[[Carried], bool] = lambda carried: False
         self.double = False
+        self._told = 0
+
+    def attach(self, name: str, address: Address, agent: UserAgent) -> None:
+        self.agents[address] = agent
+        self.names[address] = name
 
     def deliver(self) -> None:
         """Carry messages until nothing moves any more."""
         moved = True
         while moved:
             moved = False
-            for node in list(self.nodes.values()):
-                for flow, data in node.agent.take_outgoing():
+            for address, agent in list(self.agents.items()):
+                for flow, data in agent.take_outgoing():
                     moved = True
-                    self._carry(node, flow, data)
+                    self._carry(address, flow, data)
 
-    def _carry(self, node: "Node", flow: Flow, data: bytes) -> None:
+    def _carry(self, source: Address, flow: Flow, data: bytes) -> None:
         if not data.strip():
             return
-        message = parse(data)
-        self.log.append((node.address, flow.remote, message))
-        target = self.nodes.get(flow.remote)
-        if target is None or self.drop(node.address, flow.remote, message):
-            self.lost.append((flow, data))
+        carried = Carried(source, flow.remote, data, parse(data))
+        self.log.append(carried)
+        agent = self.agents.get(flow.remote)
+        if agent is None or self.lose(carried):
             return
         for _ in range(2 if self.double else 1):
-            target.agent.receive(data, Flow(flow.transport, target.address, node.address))
+            agent.receive(data, Flow(flow.transport, flow.remote, source, flow.serial))
 
     def advance(self, seconds: float, step: float = 0.1) -> None:
         """Let time pass, delivering as it does."""
@@ -53,16 +87,28 @@ class Wire:
             self.wheel.advance(min(end, self.wheel.now + step))
             self.deliver()
 
-    def methods(self) -> list[str]:
-        """What was said, in order: methods and status codes."""
-        return [m.method if isinstance(m, Request) else str(m.status) for _, _, m in self.log]
+    def expect(self, table: str) -> None:
+        """Compare with what went over the wire since the last look: who to whom, what, and whether with SDP.
+
+        OPTIONS and their answers are left out: keep-alives and probes come when they come.
+        """
+        self.deliver()
+        fresh, self._told = self.log[self._told :], len(self.log)
+        seen = [self._line(carried) for carried in fresh if carried.message.cseq.method != "OPTIONS"]
+        assert seen == [" ".join(line.split()) for line in table.strip().splitlines()]
+
+    def _line(self, carried: Carried) -> str:
+        sdp = " sdp" if carried.message.body else ""
+        target = self.names.get(carried.target, "nobody")
+        return f"{self.names[carried.source]} -> {target}: {carried.what}{sdp}"
 
 
 @dataclass
 class Node:
-    """A user agent at an address. Requests outside dialogs go to `on_request`."""
+    """A user agent on the wire whose requests outside dialogs a test answers with `on_request_do`."""
 
     wire: Wire
+    name: str
     address: Address
     timing: Timing | None = None
     on_request_do: Callable[[ServerTransaction], None] | None = None
@@ -70,25 +116,21 @@ class Node:
     requests: list[ServerTransaction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.agent = UserAgent(self, self.wire.wheel, self, timing=self.timing)
-        self.wire.nodes[self.address] = self
-
-    def wake(self) -> None:
-        """The wire looks by itself."""
-
-    def flow_to(self, destination: Destination) -> Flow | None:
-        return Flow(destination.transport, self.address, (destination.host, destination.port))
+        self.agent = UserAgent(self, self.wire.wheel, Face(self.address), timing=self.timing)
+        self.wire.attach(self.name, self.address, self.agent)
 
     def on_request(self, transaction: ServerTransaction) -> None:
         self.requests.append(transaction)
-        if self.on_request_do is not None:
+        if transaction.method == "OPTIONS":
+            self.agent.answer_options(transaction)
+        elif self.on_request_do is not None:
             self.on_request_do(transaction)
 
     def on_refused(self, flow: Flow, error: RemoteProtocolError) -> None:
         self.refused.append(error)
 
     def on_connection_lost(self, flow: Flow) -> None:
-        pass
+        """Nothing in a test's node depends on it."""
 
     def on_keepalive(self, flow: Flow) -> None:
-        pass
+        """Nothing in a test's node depends on it."""

@@ -1,0 +1,29 @@
+"""What all tests share: how skips count, and networks of their own."""
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from support.network import LoopbackNetwork, claim_network
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With OPX_NO_SKIPS=1 a skipped test has failed: what it needs was to be there."""
+    report = yield
+    if os.environ.get("OPX_NO_SKIPS") == "1" and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped where no test may be: {reason}"
+    return report
+
+
+@pytest.fixture
+def loopback() -> Iterator[LoopbackNetwork]:
+    """A /16 of the loopback network that no other test uses."""
+    network = claim_network()
+    yield network
+    network.release()

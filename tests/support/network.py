@@ -1,0 +1,37 @@
+"""Loopback networks that belong to one test at a time, also between runs that go on side by side."""
+
+import random
+import socket
+from dataclasses import dataclass
+
+SENTINEL_PORT = 40009
+"""Whoever has this UDP port of a network's last address bound owns the network."""
+
+
+@dataclass
+class LoopbackNetwork:
+    """127.x.0.0/16; `at("10.1")` is 127.x.10.1."""
+
+    base: str
+    _sentinel: socket.socket
+
+    def at(self, rest: str) -> str:
+        return f"{self.base}.{rest}"
+
+    def release(self) -> None:
+        self._sentinel.close()
+
+
+def claim_network() -> LoopbackNetwork:
+    """A network that nobody else holds."""
+    candidates = list(range(2, 255))
+    random.shuffle(candidates)
+    for number in candidates:
+        sentinel = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sentinel.bind((f"127.{number}.255.254", SENTINEL_PORT))
+        except OSError:
+            sentinel.close()
+            continue
+        return LoopbackNetwork(f"127.{number}", sentinel)
+    raise RuntimeError("all loopback networks are in use")
