@@ -1,5 +1,6 @@
 """A SIP network in memory: user agents, the datagrams between them, and a clock that the test turns."""
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -95,7 +96,8 @@ class Wire:
         self.deliver()
         fresh, self._told = self.log[self._told :], len(self.log)
         seen = [self._line(carried) for carried in fresh if carried.message.cseq.method != "OPTIONS"]
-        assert seen == [" ".join(line.split()) for line in table.strip().splitlines()]
+        wanted = [" ".join(line.split()) for line in table.splitlines() if line.strip()]
+        assert seen == wanted, "\n".join(difflib.ndiff(wanted, seen))
 
     def _line(self, carried: Carried) -> str:
         sdp = " sdp" if carried.message.body else ""

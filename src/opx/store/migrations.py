@@ -1,8 +1,10 @@
 """Brings a program's database to the state that the program needs, at its start."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from alembic import command
@@ -11,54 +13,113 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from opx.store.engine import for_reading
 
 
 class DatabaseTooNew(Exception):
     """The database was written by a newer release."""
 
 
+class DatabaseUnusable(OSError):
+    """The database cannot be opened, is damaged, or is something else altogether."""
+
+
 async def migrate(engine: AsyncEngine, scripts: Path) -> None:
     """Run the migrations of `scripts` that are still to be run; two starts at once do not get in each other's way.
 
-    DatabaseTooNew when the database knows a migration that is not in `scripts`.
+    A migration that fails leaves the database as it was. DatabaseTooNew when the database knows a migration that is
+    not in `scripts`, DatabaseUnusable.
     """
-    database = make_url(str(engine.url)).database
-    if engine.dialect.name == "sqlite" and database and database != ":memory:":
-        lock = await asyncio.to_thread(_lock, Path(database))
+    async with _locked(engine):
         try:
-            await _upgrade(engine, scripts)
-            await asyncio.to_thread(Path(database).chmod, 0o600)
-        finally:
-            os.close(lock)
-    else:
-        await _upgrade(engine, scripts)
+            async with engine.connect() as connection:
+                await connection.run_sync(_upgrade, scripts)
+        except DBAPIError as error:
+            raise _unusable(engine, error) from error
+
+
+async def is_behind(engine: AsyncEngine, scripts: Path) -> bool:
+    """Whether `migrate` would change an existing database; changes nothing. The same errors."""
+    try:
+        async with for_reading(engine).connect() as connection:
+            return await connection.run_sync(_is_behind, scripts)
+    except DBAPIError as error:
+        raise _unusable(engine, error) from error
+
+
+def _unusable(engine: AsyncEngine, error: DBAPIError) -> DatabaseUnusable:
+    return DatabaseUnusable(f"{engine.url.database}: the database cannot be used: {error.orig}")
+
+
+@contextlib.asynccontextmanager
+async def _locked(engine: AsyncEngine) -> AsyncIterator[None]:
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database or database == ":memory:":
+        yield
+        return
+    lock = await asyncio.to_thread(_lock, Path(database))
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _lock(database: Path) -> int:
-    """A lock beside the database, held until the descriptor is closed."""
+    """A lock beside the database, held until the descriptor is closed. Makes the database file, too, so that it and
+    SQLite's files beside it, which take its mode over, are for the owner only from their first byte on."""
     database.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
     descriptor = os.open(database.with_name(database.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
 
 
-async def _upgrade(engine: AsyncEngine, scripts: Path) -> None:
-    async with engine.begin() as connection:
-        await connection.run_sync(lambda sync: _run(sync, scripts))
+def _upgrade(connection: Connection, scripts: Path) -> None:
+    config = _config(scripts)
+    with _without_cascades(connection), connection.begin():
+        if _is_behind(connection, scripts):
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            if connection.dialect.name == "sqlite":
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                if broken is not None:
+                    raise DatabaseUnusable(f"a row of table {broken[0]} refers to one of {broken[2]} that is missing")
 
 
-def _run(connection: Connection, scripts: Path) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(scripts))
-    config.attributes["connection"] = connection
+def _is_behind(connection: Connection, scripts: Path) -> bool:
+    directory = ScriptDirectory.from_config(_config(scripts))
     current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None:
-        try:
-            ScriptDirectory.from_config(config).get_revision(current)
-        except CommandError:
-            raise DatabaseTooNew(
-                f"the database is at revision {current}, which this release does not know; a newer one wrote it"
-            ) from None
-    command.upgrade(config, "head")
+    if current is None:
+        return True
+    try:
+        directory.get_revision(current)
+    except CommandError:
+        raise DatabaseTooNew(
+            f"the database is at revision {current}, which this release does not know; a newer one wrote it"
+        ) from None
+    return current != directory.get_current_head()
+
+
+def _config(scripts: Path) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    return config
+
+
+@contextlib.contextmanager
+def _without_cascades(connection: Connection) -> Iterator[None]:
+    """SQLite changes most of a table by copying and dropping it; with foreign keys on, the drop would delete the rows
+    of other tables. The pragma has an effect only outside a transaction."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    cursor = connection.connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
