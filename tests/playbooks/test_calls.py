@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from opx import sdp
 from opx.gateway.media.interface import Side
 from opx.gateway.signalling.calls import CallPolicy
@@ -394,7 +395,7 @@ def test_a_cancel_from_elsewhere_ends_nothing() -> None:
 
 
 def test_a_set_that_moves_takes_its_call_along() -> None:
-    site, phone = established()
+    site, _ = established()
     other = site.phone(1, host="198.18.0.9")
     other.register()
     assert ("relatch", "set") in site.desk.orders
@@ -439,10 +440,9 @@ def test_no_inside_address_reaches_the_set_side_in_whole_flows() -> None:
         404, (("warning", '399 10.9.8.20 "see 10.9.8.20"'), ("p-asserted-identity", "<sip:x@10.9.8.20>"))
     )
     site.wire.advance(1)
-    site.icp.call(
-        "1001",
-        offer=b"v=0\r\no=- 1 1 IN IP4 10.9.8.101\r\ns=10.9.8.101\r\nc=IN IP4 10.9.8.101\r\nt=0 0\r\n"
-        b"m=audio 6100 RTP/AVP 0\r\na=rtcp:6101 IN IP4 10.9.8.101\r\na=candidate:1 1 UDP 1 10.9.8.101 6100 typ host\r\na=x-10.9.8.101\r\n",
-    )
+    leaky = description("10.9.8.101", 6100).replace(b"s=-", b"s=10.9.8.101")
+    leaky += b"a=rtcp:6101 IN IP4 10.9.8.101\r\na=candidate:1 1 UDP 1 10.9.8.101 6100 typ host\r\na=x-10.9.8.101\r\n"
+    site.icp.call("1001", offer=leaky)
     site.wire.advance(1)
+    assert len(phone.sessions) == 4
     assert INNER.findall(site.set_side_bytes()) == []

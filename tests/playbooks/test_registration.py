@@ -1,6 +1,7 @@
 """Registration through the gateway, as tables of what goes over the wire."""
 
 import pytest
+
 from opx.gateway.signalling.keepalive import KeepAlivePolicy
 from opx.gateway.signalling.registrar import RegistrarPolicy
 from opx.gateway.signalling.signalling import SignallingPolicy

@@ -261,8 +261,6 @@ class Site:
         """Give signalling what the database would."""
         icp = IcpRecord(1, "Node 1", "MiVoice Office 250", ICP, 5060, "UDP")
         self.signalling.replace_content([icp], self.devices)
-        for link in self.signalling.links:
-            link.address = ICP
 
     def phone(self, number: int, host: str = HOME, port: int = 40001, password: str = "") -> Phone:
         return Phone(self, number, (host, port), password)

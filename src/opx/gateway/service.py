@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import ipaddress
 import logging
 import os
 import socket
@@ -19,7 +18,7 @@ from opx.gateway.settings import GatewaySettings
 from opx.gateway.signalling.bindings import LiveBinding
 from opx.gateway.signalling.calls import CallPolicy
 from opx.gateway.signalling.icp_registrations import SavedRegistration
-from opx.gateway.signalling.icps import ProbePolicy
+from opx.gateway.signalling.icps import ProbePolicy, literal_address
 from opx.gateway.signalling.keepalive import KeepAlivePolicy
 from opx.gateway.signalling.media_desk import DriverDesk
 from opx.gateway.signalling.registrar import RegistrarPolicy
@@ -67,13 +66,13 @@ class GatewayService:
         self.signalling = self._signalling(realm)
         self.set_stack.attach(self.signalling.set_agent)
         self.icp_stack.attach(self.signalling.icp_agent)
-        await self._reload()
+        await self.reload()
         await self.set_stack.start()
         await self.icp_stack.start()
         self.clock.start()
         await self._restore()
         self.signalling.start()
-        self.changes = ChangeListener(settings.control_socket, self._reload)
+        self.changes = ChangeListener(settings.control_socket, self.reload)
         await self.changes.start()
         self._tasks = [asyncio.create_task(self._resolve_forever())]
         # What lives now lives on; the collector need not walk it again and again.
@@ -124,7 +123,8 @@ class GatewayService:
         self.driver.on_lost = signalling.calls.media_lost
         return signalling
 
-    async def _reload(self) -> None:
+    async def reload(self) -> None:
+        """Take over what the database holds now."""
         icps, devices = await self.repository.icps(), await self.repository.devices()
         self.signalling.replace_content(icps, devices)
         await self._resolve()
@@ -135,16 +135,14 @@ class GatewayService:
         loop = asyncio.get_running_loop()
         for link in self.signalling.links:
             host = link.record.host
-            try:
-                link.address = str(ipaddress.ip_address(host))
+            if literal_address(host) is not None:
                 continue
-            except ValueError:
-                pass
             try:
                 found = await loop.getaddrinfo(host, link.record.port, family=socket.AF_INET)
-                link.address = str(found[0][4][0])
             except OSError as error:
                 log.warning("ICP %s: %s cannot be resolved: %s", link.record.name, host, error)
+            else:
+                link.resolved(str(found[0][4][0]))
 
     async def _resolve_forever(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """The ICPs as signalling sees them: where each is, and whether it answers."""
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -47,7 +48,7 @@ class IcpLink:
         on_recovered: Callable[["IcpLink"], None],
     ) -> None:
         self.record = record
-        self.address: str | None = None
+        self.address: str | None = literal_address(record.host)
         self.health = Health.UNKNOWN
         self._agent = agent
         self._policy = policy
@@ -55,6 +56,7 @@ class IcpLink:
         self._on_recovered = on_recovered
         self._probe_timer: Timer | None = None
         self._patience_timer: Timer | None = None
+        self._started = False
         self._missed = 0
         self._asked = 0
         self._retry_after = 0
@@ -83,12 +85,22 @@ class IcpLink:
         """Seconds after which a set may try again."""
         return self._retry_after or self._policy.retry_after
 
+    def resolved(self, address: str) -> None:
+        """Where its host name leads now."""
+        if address != self.address:
+            self.address = address
+            if self._started:
+                self.stop()
+                self.start()
+
     # --- probing
 
     def start(self) -> None:
+        self._started = True
         self._probe()
 
     def stop(self) -> None:
+        self._started = False
         for timer in (self._probe_timer, self._patience_timer):
             if timer is not None:
                 timer.cancel()
@@ -96,7 +108,7 @@ class IcpLink:
     def _probe(self) -> None:
         self._probe_timer = self._agent.wheel.schedule(self._policy.interval, self._probe)
         if self.address is None:
-            self.failed("its name is not resolved")
+            self.failed("its host name cannot be resolved")
             return
         self._asked += 1
         number = self._asked
@@ -148,3 +160,11 @@ class IcpLink:
         if self.health is not Health.DOWN:
             self.health = Health.DOWN
             self._timeline.add(None, Kind.ICP, f"ICP {self.record.name} is down: {why}")
+
+
+def literal_address(host: str) -> str | None:
+    """`host` when it is an address already, None for a name."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return None
