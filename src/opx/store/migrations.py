@@ -68,12 +68,22 @@ async def _locked(engine: AsyncEngine) -> AsyncIterator[None]:
 
 
 def _lock(database: Path) -> int:
-    """A lock beside the database, held until the descriptor is closed. Makes the database file, too, so that it and
-    SQLite's files beside it, which take its mode over, are for the owner only from their first byte on."""
+    """A lock beside the database, held until the descriptor is closed.
+
+    Also sees to it that the database file, and those that SQLite puts beside it with the same mode, are for the owner
+    only. An existing file is not opened for that: closing it would drop the locks that SQLite holds in this process.
+    """
     database.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
     descriptor = os.open(database.with_name(database.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not database.exists():
+            os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        elif database.stat().st_mode & 0o077:
+            database.chmod(0o600)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

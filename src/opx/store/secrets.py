@@ -34,13 +34,15 @@ def load_key(path: Path, *, create: bool) -> bytes:
         ) from None
     except OSError as error:
         raise SecretsError(f"{path}: the key file cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size != KEY_BYTES:
             raise SecretsError(f"{path}: is no key file; expected {KEY_BYTES} bytes")
         if status.st_mode & 0o077:
             raise SecretsError(f"{path}: others can read the key file; it must be for its owner only (chmod 600)")
-        return file.read(KEY_BYTES)
+        return os.read(descriptor, KEY_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _create(path: Path) -> None:
