@@ -77,7 +77,7 @@ async def test_audio_goes_on_after_hold_and_resume(loopback: LoopbackNetwork, tm
             await call.answered.wait()
         await hears(call, TONES["two"])
         remote.hold(call, True)
-        await until(lambda: office.calls[0].held or call.session.busy)
+        await until(lambda: office.calls[0].held and not call.session.busy)
         remote.hold(call, False)
         await until(lambda: not (office.calls[0].held or call.session.busy))
         for each, tone in ((call, TONES["two"]), (office.calls[0], TONES["one"])):

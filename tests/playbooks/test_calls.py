@@ -101,8 +101,8 @@ def test_a_call_from_the_office_rings_the_set_on_its_own_flow() -> None:
     site.icp.sessions[0].hang_up()
     site.wire.expect("""
         icp -> gateway: BYE
-        gateway -> icp: 200
         gateway -> phone1: BYE
+        gateway -> icp: 200
         phone1 -> gateway: 200
     """)
 
