@@ -35,3 +35,16 @@ def claim_network() -> LoopbackNetwork:
             continue
         return LoopbackNetwork(f"127.{number}", sentinel)
     raise RuntimeError("all loopback networks are in use")
+
+
+def free_port(address: str) -> int:
+    """A port that is free for UDP and TCP at this moment, for programs that cannot pick one by themselves."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram, socket.socket() as stream:
+            datagram.bind((address, 0))
+            port: int = datagram.getsockname()[1]
+            try:
+                stream.bind((address, port))
+            except OSError:
+                continue
+            return port

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import pytest
 
@@ -36,7 +37,7 @@ class OutsideProgram:
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "OutsideProgram":
+    def __enter__(self) -> Self:
         with self._output.open("wb") as file:
             self._process = subprocess.Popen(
                 self._arguments,

@@ -80,8 +80,9 @@ class KeepAlive(Settings):
 class Digest(Settings):
     realm: str = ""
     """Fixed at the first start; made up when empty. A later change here has no effect on stored passwords."""
-    algorithms: tuple[Literal["MD5", "SHA-256"], ...] = ("SHA-256", "MD5")
-    """In order of preference. Many handsets know MD5 only and take the first challenge."""
+    algorithms: tuple[Literal["MD5", "SHA-256"], ...] = ("MD5",)
+    """In the order of the challenges (RFC 8760). Phones of before it fail when SHA-256 comes first, some when it comes
+    at all; add it where all devices know it. Stored passwords serve both."""
     nonce_lifetime: Annotated[float, Field(ge=10)] = 300.0
     nonces_tracked: Annotated[int, Field(ge=100)] = 100_000
 

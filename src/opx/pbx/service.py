@@ -11,7 +11,7 @@ from opx.pbx.node import PbxNode
 from opx.pbx.repository import ExtensionRepository
 from opx.pbx.settings import PbxSettings
 from opx.pbx.test_numbers import TestNumber
-from opx.sip.digest import DigestVerifier
+from opx.sip.digest import Algorithm, DigestVerifier
 from opx.sip.nonces import NonceIssuer
 from opx.sip.transport import SipStack, WheelClock
 from opx.store.engine import open_engine
@@ -42,7 +42,11 @@ class PbxService:
         self.node = PbxNode(
             wheel=self.clock.wheel,
             flows=self.stack,
-            verifier=DigestVerifier(settings.realm, NonceIssuer(os.urandom(32))),
+            verifier=DigestVerifier(
+                settings.realm,
+                NonceIssuer(os.urandom(32)),
+                [Algorithm(name) for name in settings.digest_algorithms],
+            ),
             extensions={record.number: record for record in await self.repository.all()},
             tests={
                 settings.echo: lambda: TestNumber(settings.address, settings.rtp_ports, echo=True),

@@ -33,6 +33,8 @@ class PbxSettings(Settings):
     token_file: Path = Path("pbx.token")
     """The management API's token, made at the first start, for its owner only."""
     realm: str = "pbx"
+    digest_algorithms: tuple[Literal["MD5", "SHA-256"], ...] = ("MD5",)
+    """In order of preference. Office phones and gateways of all ages know MD5; many know nothing else."""
     version: str = "6.3 SP1"
     ct_gateway_version: str = "5.0.64"
     rtp_ports: tuple[Port, Port] = (6004, 7003)

@@ -1,0 +1,77 @@
+"""baresip, run headless as a remote phone.
+
+Its RTP sockets are not bound to an address, so that on the loopback network its audio leaves from 127.0.0.1; it must
+signal from there, too, for the gateway lets in audio only from where the signalling comes from.
+"""
+
+import json
+import socket
+from pathlib import Path
+
+from opx.rtp import tones, wav
+from support.programs import OutsideProgram
+
+MODULES = Path("/usr/lib/baresip/modules")
+LOCAL = "127.0.0.1"
+TONE = 700
+"""Hz that it plays."""
+
+
+def write_configuration(
+    folder: Path,
+    *,
+    port: int,
+    username: str,
+    password: str,
+    server: str,
+    transport: str,
+    control_port: int,
+) -> None:
+    """Its configuration folder: an account at `server`, a tone as the microphone, recordings beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wav.write(folder / "tone.wav", tones.sine(TONE, 8000 * 60))
+    (folder / "config").write_text(f"""\
+sip_listen {LOCAL}:{port}
+net_interface {LOCAL}
+audio_source aufile,{folder}/tone.wav
+audio_player aufile,nil
+audio_alert aufile,nil
+audio_channels 1
+audio_srate 8000
+rtp_ports 10000-10100
+module_path {MODULES}
+module g711.so
+module uuid.so
+module aufile.so
+module sndfile.so
+module_tmp account.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen {LOCAL}:{control_port}
+snd_path {folder}
+""")
+    (folder / "accounts").write_text(
+        f"<sip:{username}@{server};transport={transport.lower()}>;auth_user={username};auth_pass={password}"
+        f";answermode=auto;audio_codecs=PCMU/8000/1;regint=120\n"
+    )
+    (folder / "contacts").write_text("")
+
+
+class Baresip(OutsideProgram):
+    """A running baresip; `command` speaks to it as its user would."""
+
+    def __init__(self, folder: Path, control_port: int) -> None:
+        super().__init__(["baresip", "-4", "-f", str(folder), "-s"], folder / "output.txt")
+        self._folder = folder
+        self._control = (LOCAL, control_port)
+
+    def command(self, command: str, parameters: str = "") -> None:
+        """A command by the control socket, which speaks JSON in netstrings."""
+        text = json.dumps({"command": command, "params": parameters, "token": "t"})
+        with socket.create_connection(self._control, 5) as link:
+            link.sendall(f"{len(text)}:{text},".encode())
+            link.recv(4096)
+
+    def recordings(self) -> list[Path]:
+        """What it heard, a file per call."""
+        return sorted(self._folder.glob("dump-*-dec.wav"))
