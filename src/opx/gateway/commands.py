@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from opx.config import load_settings
-from opx.gateway.changes import tell_change
+from opx.gateway.changes import Told, tell_change
 from opx.gateway.importing import import_file, weakness_of
 from opx.gateway.repository import DeviceSpec, Repository, RepositoryError
 from opx.gateway.settings import GatewaySettings
@@ -231,5 +231,5 @@ def _password(file: Path | None, prompt: str) -> str:
 
 
 def _tell(config: Path) -> None:
-    if not tell_change(_settings(config).control_socket):
+    if tell_change(_settings(config).control_socket) is Told.NOBODY:
         typer.echo("(no gateway is running here; it takes this over at its next start)")

@@ -2,103 +2,52 @@
 per message."""
 
 import json
-import re
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from opx.gateway.models import Binding, Device, Icp, IcpBinding, Setting, TimelineEntry
+from opx.gateway import journal
+from opx.gateway.journal import BindingRow, IcpBindingRow, TimelineRow
+from opx.gateway.models import Device, Icp, Setting
+from opx.gateway.records import BatchError, DeviceRecord, DeviceSpec, IcpRecord, IcpSpec, RepositoryError
 from opx.sip.digest import Algorithm, ha1
+from opx.store.engine import for_reading
 from opx.store.migrations import migrate
 from opx.store.secrets import Sealer
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-MAX_DEVICE_ENTRIES = 1000
-"""Timeline entries kept per device; older ones go."""
 
-_USERNAME = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]{1,128}\Z")
-_HOST = re.compile(r"[A-Za-z0-9.\-:]{1,255}\Z")
+__all__ = [
+    "MIGRATIONS",
+    "BatchError",
+    "BindingRow",
+    "DeviceRecord",
+    "DeviceSpec",
+    "IcpBindingRow",
+    "IcpRecord",
+    "IcpSpec",
+    "Repository",
+    "RepositoryError",
+    "TimelineRow",
+]
 
-
-class RepositoryError(Exception):
-    """What was asked cannot be stored; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class IcpRecord:
-    id: int
-    name: str
-    type: str
-    host: str
-    port: int
-    transport: str
+_KEY_PROBE = "setting:key"
+"""Context of a sealed value that tells at the start whether the key file is this database's."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceRecord:
-    """A device with its secrets opened. `icp_username` and `icp_password` are what the ICP asks for, never blank."""
+@dataclass(slots=True)
+class _Stored:
+    """The rows that a write may touch or collide with, by name."""
 
-    id: int
-    enabled: bool
-    description: str
-    icp_id: int
-    set_username: str
-    set_ha1: Mapping[str, str] = field(repr=False)
-    icp_username: str
-    icp_password: str = field(repr=False)
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSpec:
-    """A device as it is asked for. None as a password leaves the stored one; blank ICP-side fields mean the same as
-    on the set side."""
-
-    set_username: str
-    set_password: str | None = field(repr=False)
-    icp: str
-    icp_username: str = ""
-    icp_password: str | None = field(default=None, repr=False)
-    description: str = ""
-    enabled: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class BindingRow:
-    """Times in seconds since 1970."""
-
-    device_id: int
-    contact: str
-    instance: str
-    transport: str
-    remote_host: str
-    remote_port: int
-    call_id: str
-    cseq: int
-    user_agent: str
-    registered_at: float
-    expires_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class IcpBindingRow:
-    device_id: int
-    call_id: str
-    cseq: int
-    expires_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineRow:
-    device_id: int | None
-    at: float
-    kind: str
-    text: str
+    realm: str
+    icps: dict[str, Icp]
+    devices: dict[str, Device]
 
 
 class Repository:
@@ -106,13 +55,16 @@ class Repository:
 
     def __init__(self, engine: AsyncEngine, sealer: Sealer) -> None:
         self._engine = engine
+        self._reading_engine = for_reading(engine)
         self._sealer = sealer
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._reading = async_sessionmaker(self._reading_engine, expire_on_commit=False)
 
     async def open(self, realm: str = "") -> str:
         """Bring the database up to date; returns the digest realm, which is fixed at the first start.
 
-        `realm` is what to fix then, a random one when empty. SecretsError when the key file is not this database's.
+        `realm` is what to fix then, a random one when empty. SecretsError when the key file is not this database's,
+        DatabaseTooNew, DatabaseUnusable.
         """
         await migrate(self._engine, MIGRATIONS)
         async with self._sessions.begin() as session:
@@ -120,12 +72,10 @@ class Repository:
             if setting is None:
                 setting = Setting(key="realm", value=realm or f"opx-{secrets.token_hex(4)}")
                 session.add(setting)
-                probe = self._sealer.seal("opx", "setting:key").hex()
-                session.add(Setting(key="key", value=probe))
+                session.add(Setting(key="key", value=self._sealer.seal("opx", _KEY_PROBE).hex()))
             else:
-                probe_row = await session.get(Setting, "key")
-                if probe_row is not None:
-                    self._sealer.open(bytes.fromhex(probe_row.value), "setting:key")
+                probe = await session.get_one(Setting, "key")
+                self._sealer.open(bytes.fromhex(probe.value), _KEY_PROBE)
             return setting.value
 
     async def close(self) -> None:
@@ -134,29 +84,18 @@ class Repository:
     # --- ICPs
 
     async def icps(self) -> list[IcpRecord]:
-        async with self._sessions() as session:
+        async with self._reading() as session:
             return [_icp(row) for row in await session.scalars(select(Icp).order_by(Icp.name))]
 
     async def put_icp(self, name: str, type_: str, host: str, port: int, transport: str) -> tuple[IcpRecord, bool]:
         """Add or change an ICP by its name; also says whether anything changed. RepositoryError."""
-        if not name or len(name) > 64:
-            raise RepositoryError("an ICP needs a name of at most 64 characters")
-        if not _HOST.match(host):
-            raise RepositoryError(f"{host!r} is no host name or address")
-        if not 1 <= port <= 65535 or transport not in ("UDP", "TCP"):
-            raise RepositoryError("an ICP's port is 1 to 65535, its transport UDP or TCP")
+        spec = IcpSpec(name, host, port, transport, type_)
         async with self._sessions.begin() as session:
             row = await session.scalar(select(Icp).where(Icp.name == name))
-            values = (type_, host, port, transport)
-            if row is None:
-                row = Icp(name=name, type=type_, host=host, port=port, transport=transport)
-                session.add(row)
-                changed = True
-            else:
-                changed = (row.type, row.host, row.port, row.transport) != values
-                row.type, row.host, row.port, row.transport = values
+            stored = _Stored("", {name: row} if row is not None else {}, {})
+            changed = _put_icp(session, stored, spec)
             await session.flush()
-            return _icp(row), changed
+            return _icp(stored.icps[name]), changed
 
     async def remove_icp(self, name: str) -> None:
         """RepositoryError when there is none, or devices still use it."""
@@ -172,7 +111,7 @@ class Repository:
     # --- devices
 
     async def devices(self) -> list[DeviceRecord]:
-        async with self._sessions() as session:
+        async with self._reading() as session:
             return [self._device(row) for row in await session.scalars(select(Device).order_by(Device.set_username))]
 
     async def put_device(self, spec: DeviceSpec) -> tuple[DeviceRecord, bool]:
@@ -180,62 +119,58 @@ class Repository:
 
         The revision changes when credentials do, and only then.
         """
-        self._check(spec)
         async with self._sessions.begin() as session:
-            realm = (await session.get_one(Setting, "realm")).value
-            icp = await session.scalar(select(Icp).where(Icp.name == spec.icp))
-            if icp is None:
-                raise RepositoryError(f"there is no ICP {spec.icp}")
-            row = await session.scalar(select(Device).where(Device.set_username == spec.set_username))
-            before = self._device(row) if row is not None else None
-            if before is None and spec.set_password is None:
-                raise RepositoryError(f"device {spec.set_username} is new and needs a set-side password")
-            if row is None:
-                row = Device(set_username=spec.set_username, set_ha1=b"", icp_password=b"", revision=0)
-                session.add(row)
-            hashes = (
-                {
-                    algorithm.value: ha1(algorithm, spec.set_username, realm, spec.set_password)
-                    for algorithm in Algorithm
-                }
-                if spec.set_password is not None
-                else dict(before.set_ha1 if before else {})
-            )
-            password = spec.icp_password or None
-            if password is None and spec.icp_password is not None:
-                password = spec.set_password
-            if password is None and before is None:
-                password = spec.set_password
-            if password is None and before is not None:
-                password = before.icp_password
-            row.enabled = spec.enabled
-            row.description = spec.description
-            row.icp_id = icp.id
-            row.icp_username = spec.icp_username if spec.icp_username != spec.set_username else ""
-            row.set_ha1 = self._sealer.seal(json.dumps(hashes), f"device.set_ha1:{spec.set_username}")
-            row.icp_password = self._sealer.seal(password or "", f"device.icp_password:{spec.set_username}")
-            after = self._device(row, provisional=True)
-            if before is None or _credentials(before) != _credentials(after):
-                row.revision += 1
+            return await self._put_one(session, spec)
+
+    async def put_all(self, icps: Sequence[IcpSpec], devices: Sequence[DeviceSpec]) -> int:
+        """Add or change many by their names, all or nothing; returns how many differed. BatchError."""
+        problems: list[tuple[str, int, str]] = []
+        refused: set[str] = set()
+        put: dict[str, int] = {}
+        changed = 0
+        async with self._sessions.begin() as session:
+            stored = await _load(session)
+            for index, icp in enumerate(icps):
+                try:
+                    changed += _put_icp(session, stored, icp)
+                except RepositoryError as error:
+                    problems.append(("icp", index, str(error)))
+                    refused.add(icp.name)
             await session.flush()
-            record = self._device(row)
-            return record, before is None or record != before
+            for index, spec in enumerate(devices):
+                if spec.icp in refused:
+                    continue
+                try:
+                    changed += self._put_device(session, stored, spec)
+                    put[spec.set_username] = index
+                except RepositoryError as error:
+                    problems.append(("device", index, str(error)))
+            problems += [("device", put[name], text) for name, text in _clashes(stored, put)]
+            if problems:
+                raise BatchError(problems)
+        return changed
+
+    async def set_password(
+        self, set_username: str, set_password: str | None = None, icp_password: str | None = None
+    ) -> DeviceRecord:
+        """Change a device's passwords, where None leaves one as DeviceSpec says. RepositoryError."""
+        async with self._sessions.begin() as session:
+            row = await _find(session, set_username)
+            icp = await session.get_one(Icp, row.icp_id)
+            spec = DeviceSpec(
+                set_username, set_password, icp.name, row.icp_username, icp_password, row.description, row.enabled
+            )
+            return (await self._put_one(session, spec))[0]
 
     async def set_enabled(self, set_username: str, enabled: bool) -> None:
         """RepositoryError when there is no such device."""
         async with self._sessions.begin() as session:
-            row = await session.scalar(select(Device).where(Device.set_username == set_username))
-            if row is None:
-                raise RepositoryError(f"there is no device {set_username}")
-            row.enabled = enabled
+            (await _find(session, set_username)).enabled = enabled
 
     async def remove_device(self, set_username: str) -> None:
         """RepositoryError when there is no such device."""
         async with self._sessions.begin() as session:
-            row = await session.scalar(select(Device).where(Device.set_username == set_username))
-            if row is None:
-                raise RepositoryError(f"there is no device {set_username}")
-            await session.delete(row)
+            await session.delete(await _find(session, set_username))
 
     # --- what signalling writes behind
 
@@ -249,87 +184,153 @@ class Repository:
         timeline: Sequence[TimelineRow] = (),
     ) -> None:
         """One transaction for all that has come together. Devices removed meanwhile are passed over."""
-        async with self._sessions.begin() as session:
-            known = set(await session.scalars(select(Device.id)))
-            for device_id, contact in gone:
-                await session.execute(delete(Binding).where(Binding.device_id == device_id, Binding.contact == contact))
-            for device_id in icp_gone:
-                await session.execute(delete(IcpBinding).where(IcpBinding.device_id == device_id))
-            for row in bindings:
-                if row.device_id in known:
-                    await session.merge(Binding(**_fields(row)))
-            for icp_row in icp_bindings:
-                if icp_row.device_id in known:
-                    await session.merge(IcpBinding(**_fields(icp_row)))
-            entries = [_fields(entry) for entry in timeline if entry.device_id is None or entry.device_id in known]
-            if entries:
-                await session.execute(insert(TimelineEntry), entries)
-                await self._trim(session, {entry["device_id"] for entry in entries})
+        async with self._engine.begin() as connection:
+            await journal.write(connection, list(bindings), list(gone), list(icp_bindings), list(icp_gone), timeline)
 
     async def bindings(self) -> list[BindingRow]:
-        async with self._sessions() as session:
-            return [
-                BindingRow(**{name: getattr(row, name) for name in BindingRow.__slots__})
-                for row in await session.scalars(select(Binding))
-            ]
+        async with self._reading_engine.connect() as connection:
+            return await journal.load_bindings(connection)
 
     async def icp_bindings(self) -> list[IcpBindingRow]:
-        async with self._sessions() as session:
-            return [
-                IcpBindingRow(row.device_id, row.call_id, row.cseq, row.expires_at)
-                for row in await session.scalars(select(IcpBinding))
-            ]
+        async with self._reading_engine.connect() as connection:
+            return await journal.load_icp_bindings(connection)
 
     async def timeline(self, device_id: int | None, limit: int = 100) -> list[TimelineRow]:
         """A device's newest entries, newest first."""
-        async with self._sessions() as session:
-            rows = await session.scalars(
-                select(TimelineEntry)
-                .where(TimelineEntry.device_id == device_id)
-                .order_by(TimelineEntry.at.desc(), TimelineEntry.id.desc())
-                .limit(limit)
-            )
-            return [TimelineRow(row.device_id, row.at, row.kind, row.text) for row in rows]
+        async with self._reading_engine.connect() as connection:
+            return await journal.load_timeline(connection, device_id, limit)
 
     # --- helpers
 
-    async def _trim(self, session: AsyncSession, devices: set[object]) -> None:
-        for device_id in devices:
-            mine = TimelineEntry.device_id == device_id
-            count = await session.scalar(select(func.count()).select_from(TimelineEntry).where(mine)) or 0
-            if count > MAX_DEVICE_ENTRIES:
-                oldest = (
-                    select(TimelineEntry.id)
-                    .where(mine)
-                    .order_by(TimelineEntry.at, TimelineEntry.id)
-                    .limit(count - MAX_DEVICE_ENTRIES)
-                )
-                await session.execute(delete(TimelineEntry).where(TimelineEntry.id.in_(oldest.scalar_subquery())))
+    async def _put_one(self, session: AsyncSession, spec: DeviceSpec) -> tuple[DeviceRecord, bool]:
+        stored = await _load(session, spec)
+        changed = self._put_device(session, stored, spec)
+        for _, text in _clashes(stored, (spec.set_username,)):
+            raise RepositoryError(text)
+        await session.flush()
+        return self._device(stored.devices[spec.set_username]), changed
 
-    def _check(self, spec: DeviceSpec) -> None:
-        for what, name in (("set-side", spec.set_username), ("ICP-side", spec.icp_username or "x")):
-            if not _USERNAME.match(name):
-                raise RepositoryError(f"{name!r} cannot be a {what} user name: letters, digits and -_.!~*'()&=+$,;?/")
-        if len(spec.description) > 255:
-            raise RepositoryError("a description has at most 255 characters")
-        for password in (spec.set_password, spec.icp_password):
-            if password is not None and len(password) > 128:
-                raise RepositoryError("a password has at most 128 characters")
-        if spec.set_password == "":
-            raise RepositoryError(f"device {spec.set_username} needs a set-side password")
+    def _put_device(self, session: AsyncSession, stored: _Stored, spec: DeviceSpec) -> bool:
+        spec.check()
+        icp = stored.icps.get(spec.icp)
+        if icp is None:
+            raise RepositoryError(f"there is no ICP {spec.icp}")
+        row = stored.devices.get(spec.set_username)
+        before = self._device(row) if row is not None else None
+        hashes, password = _secrets(stored.realm, spec, before)
+        if row is None:
+            row = Device(set_username=spec.set_username, revision=0)
+            session.add(row)
+            stored.devices[spec.set_username] = row
+        after = (spec.enabled, spec.description, icp.id)
+        differs = before is None or after != (before.enabled, before.description, before.icp_id)
+        row.enabled, row.description, row.icp_id = after
+        if before is None or (hashes, spec.icp_name, password) != _credentials(before):
+            row.icp_username = spec.icp_username if spec.icp_username != spec.set_username else ""
+            row.set_ha1 = self._sealer.seal(json.dumps(hashes), _ha1_context(row))
+            row.icp_password = self._sealer.seal(password, _password_context(row))
+            row.revision += 1
+            differs = True
+        return differs
 
-    def _device(self, row: Device, *, provisional: bool = False) -> DeviceRecord:
+    def _device(self, row: Device) -> DeviceRecord:
         return DeviceRecord(
-            row.id if not provisional or row.id is not None else 0,
+            row.id,
             row.enabled,
             row.description,
             row.icp_id,
             row.set_username,
-            json.loads(self._sealer.open(row.set_ha1, f"device.set_ha1:{row.set_username}")),
+            json.loads(self._sealer.open(row.set_ha1, _ha1_context(row))),
             row.icp_username or row.set_username,
-            self._sealer.open(row.icp_password, f"device.icp_password:{row.set_username}"),
+            self._sealer.open(row.icp_password, _password_context(row)),
             row.revision,
         )
+
+
+async def _find(session: AsyncSession, set_username: str) -> Device:
+    row = await session.scalar(select(Device).where(Device.set_username == set_username))
+    if row is None:
+        raise RepositoryError(f"there is no device {set_username}")
+    return row
+
+
+async def _load(session: AsyncSession, spec: DeviceSpec | None = None) -> _Stored:
+    """Everything, or what one device may touch or collide with."""
+    realm = (await session.get_one(Setting, "realm")).value
+    icps, devices = select(Icp), select(Device)
+    if spec is not None:
+        icps = icps.where(Icp.name == spec.icp)
+        names = (spec.set_username, spec.icp_name)
+        devices = devices.where(or_(Device.set_username.in_(names), Device.icp_username == spec.icp_name))
+    return _Stored(
+        realm,
+        {row.name: row for row in await session.scalars(icps)},
+        {row.set_username: row for row in await session.scalars(devices)},
+    )
+
+
+def _put_icp(session: AsyncSession, stored: _Stored, spec: IcpSpec) -> bool:
+    spec.check()
+    row = stored.icps.get(spec.name)
+    values = (spec.type, spec.host, spec.port, spec.transport)
+    if row is None:
+        row = Icp(name=spec.name)
+        session.add(row)
+        stored.icps[spec.name] = row
+        changed = True
+    else:
+        changed = (row.type, row.host, row.port, row.transport) != values
+    row.type, row.host, row.port, row.transport = values
+    return changed
+
+
+def _clashes(stored: _Stored, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Those of the devices `names` that share their user name at the ICP with another one, and what to say of it.
+
+    A call from the ICP finds its device by that name.
+    """
+    used = Counter((row.icp_id, row.icp_username or row.set_username) for row in stored.devices.values())
+    found = []
+    for name in names:
+        row = stored.devices[name]
+        at_icp = row.icp_username or name
+        if used[row.icp_id, at_icp] > 1:
+            found.append((name, f"another device has the ICP-side user name {at_icp} at the same ICP already"))
+    return found
+
+
+def _secrets(realm: str, spec: DeviceSpec, before: DeviceRecord | None) -> tuple[Mapping[str, str], str]:
+    """HA1 by algorithm and the ICP-side password that a device gets. RepositoryError when one is missing."""
+    hashes: Mapping[str, str]
+    if spec.set_password is not None:
+        hashes = _hashes(spec.set_username, realm, spec.set_password)
+    elif before is not None:
+        hashes = before.set_ha1
+    else:
+        raise RepositoryError(f"device {spec.set_username} is new and needs a set-side password")
+    if spec.icp_password:
+        return hashes, spec.icp_password
+    same = before is not None and before.set_ha1 == _hashes(spec.set_username, realm, before.icp_password)
+    if spec.set_password is not None and (before is None or same or spec.icp_password == ""):
+        return hashes, spec.set_password
+    if before is not None and (same or spec.icp_password is None):
+        return hashes, before.icp_password
+    raise RepositoryError(
+        f"the ICP-side password of {spec.set_username} cannot become the set-side one, which is not kept in clear; "
+        "expected the set-side password, too"
+    )
+
+
+def _hashes(username: str, realm: str, password: str) -> dict[str, str]:
+    return {algorithm.value: ha1(algorithm, username, realm, password) for algorithm in Algorithm}
+
+
+def _ha1_context(row: Device) -> str:
+    return f"device.set_ha1:{row.set_username}"
+
+
+def _password_context(row: Device) -> str:
+    return f"device.icp_password:{row.set_username}"
 
 
 def _icp(row: Icp) -> IcpRecord:
@@ -338,7 +339,3 @@ def _icp(row: Icp) -> IcpRecord:
 
 def _credentials(device: DeviceRecord) -> tuple[Mapping[str, str], str, str]:
     return device.set_ha1, device.icp_username, device.icp_password
-
-
-def _fields(row: BindingRow | IcpBindingRow | TimelineRow) -> dict[str, object]:
-    return {name: getattr(row, name) for name in row.__slots__}

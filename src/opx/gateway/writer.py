@@ -2,10 +2,14 @@
 
 import asyncio
 import logging
-
-from sqlalchemy.exc import SQLAlchemyError
+from collections.abc import Awaitable, Callable
+from itertools import islice
 
 from opx.gateway.repository import BindingRow, IcpBindingRow, Repository, TimelineRow
+
+BACKOFF_MIN = 1.0
+"""Seconds until the first try after one that failed; doubled with each further one."""
+BACKOFF_MAX = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -14,28 +18,44 @@ class WriteBehind:
     """Call `start`, hand over at will, `stop` in the end, which writes the rest.
 
     Newer states of a binding replace older ones that were not written yet. When the database fails, everything is kept
-    for the next try; timeline entries beyond `max_timeline` are dropped and counted in `dropped`.
+    for the next try; timeline entries beyond `max_timeline` are dropped, the newest first, and counted in `dropped`.
+    `interval` is the time in seconds from the first change to its write, `sleep` what passes the time.
     """
 
-    def __init__(self, repository: Repository, *, interval: float = 0.5, max_timeline: int = 10_000) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        interval: float = 0.5,
+        max_timeline: int = 10_000,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.dropped = 0
         self._repository = repository
         self._interval = interval
         self._max_timeline = max_timeline
+        self._sleep = sleep
         self._bindings: dict[tuple[int, str], BindingRow | None] = {}
         self._icp_bindings: dict[int, IcpBindingRow | None] = {}
         self._timeline: list[TimelineRow] = []
         self._due = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._warned = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
+        """Writes what is left. When the database fails even now, says in the log what is lost."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self.flush()
+        try:
+            await self.flush()
+        except Exception:
+            lost = len(self._bindings) + len(self._icp_bindings), len(self._timeline)
+            log.exception("the database cannot be written; lost: %d changes of bindings, %d timeline entries", *lost)
 
     def save_binding(self, row: BindingRow) -> None:
         self._bindings[row.device_id, row.contact] = row
@@ -61,36 +81,48 @@ class WriteBehind:
         self._due.set()
 
     async def flush(self) -> None:
-        """Write what there is, now. SQLAlchemyError when the database fails; nothing is lost then."""
-        bindings, self._bindings = self._bindings, {}
-        icp_bindings, self._icp_bindings = self._icp_bindings, {}
-        timeline, self._timeline = self._timeline, []
-        if not (bindings or icp_bindings or timeline):
-            return
-        try:
-            await self._repository.write(
-                bindings=[row for row in bindings.values() if row is not None],
-                gone=[key for key, row in bindings.items() if row is None],
-                icp_bindings=[row for row in icp_bindings.values() if row is not None],
-                icp_gone=[key for key, row in icp_bindings.items() if row is None],
-                timeline=timeline,
-            )
-        except SQLAlchemyError:
-            self._bindings = bindings | self._bindings
-            self._icp_bindings = icp_bindings | self._icp_bindings
-            self._timeline = (timeline + self._timeline)[: self._max_timeline]
-            raise
+        """Write what there is, now; whatever the database raises goes on to the caller, and nothing is lost then."""
+        # A write once begun runs to its end, whoever is cancelled: half of it handed over and half forgotten is worse.
+        await asyncio.shield(asyncio.ensure_future(self._flush()))
+
+    async def _flush(self) -> None:
+        async with self._writing:
+            bindings, self._bindings = self._bindings, {}
+            icp_bindings, self._icp_bindings = self._icp_bindings, {}
+            timeline, self._timeline = self._timeline, []
+            if not (bindings or icp_bindings or timeline):
+                return
+            try:
+                await self._repository.write(
+                    bindings=[row for row in bindings.values() if row is not None],
+                    gone=[key for key, row in bindings.items() if row is None],
+                    icp_bindings=[row for row in icp_bindings.values() if row is not None],
+                    icp_gone=[key for key, row in icp_bindings.items() if row is None],
+                    timeline=timeline,
+                )
+            except BaseException:
+                self._bindings = bindings | self._bindings
+                self._icp_bindings = icp_bindings | self._icp_bindings
+                self.dropped += max(0, len(timeline) + len(self._timeline) - self._max_timeline)
+                timeline.extend(islice(self._timeline, max(0, self._max_timeline - len(timeline))))
+                self._timeline = timeline
+                raise
 
     async def _run(self) -> None:
         delay = self._interval
+        failed = 0
         while True:
             await self._due.wait()
-            await asyncio.sleep(delay)
+            await self._sleep(delay)
             self._due.clear()
             try:
-                await asyncio.shield(self.flush())
-                delay = self._interval
-            except SQLAlchemyError as error:
-                delay = min(2 * delay, 60.0)
+                await self.flush()
+                delay, failed = self._interval, 0
+            except Exception as error:
+                delay = min(BACKOFF_MIN * 2**failed, BACKOFF_MAX)
+                failed = min(failed + 1, 16)
                 self._due.set()
-                log.error("the database cannot be written (%s); next try in %.1f s", type(error).__name__, delay)
+                log.error("the database cannot be written (%s); next try in %.0f s", type(error).__name__, delay)
+            if self.dropped > self._warned:
+                log.warning("timeline entries dropped because they could not be written: %d in all", self.dropped)
+                self._warned = self.dropped

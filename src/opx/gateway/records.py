@@ -1,0 +1,133 @@
+"""ICPs and devices as the rest of the gateway sees them, and the rules for what may be stored."""
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+MAX_NAME = 64
+MAX_TYPE = 32
+MAX_DESCRIPTION = 255
+MAX_PASSWORD = 128
+
+_USERNAME = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]{1,128}\Z")
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9\-]{1,63}(?<!-)\Z")
+_NUMBERS = re.compile(r"[0-9.]+\Z")
+
+
+class RepositoryError(Exception):
+    """What was asked cannot be stored; the text says why."""
+
+
+class BatchError(RepositoryError):
+    """Nothing of a batch was stored. `problems` holds "icp" or "device", the index in its sequence, and the reason."""
+
+    def __init__(self, problems: Sequence[tuple[str, int, str]]) -> None:
+        super().__init__("; ".join(f"{what}[{index}]: {text}" for what, index, text in problems))
+        self.problems = list(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class IcpRecord:
+    id: int
+    name: str
+    type: str
+    host: str
+    port: int
+    transport: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """A device with its secrets opened. `icp_username` and `icp_password` are what the ICP asks for, never blank."""
+
+    id: int
+    enabled: bool
+    description: str
+    icp_id: int
+    set_username: str
+    set_ha1: Mapping[str, str] = field(repr=False)
+    icp_username: str
+    icp_password: str = field(repr=False)
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class IcpSpec:
+    """An ICP as it is asked for."""
+
+    name: str
+    host: str
+    port: int = 5060
+    transport: str = "UDP"
+    type: str = ""
+
+    def check(self) -> None:
+        """RepositoryError."""
+        _check_text("an ICP's name", self.name, MAX_NAME)
+        if not self.name.strip():
+            raise RepositoryError("an ICP needs a name")
+        _check_text("an ICP's type", self.type, MAX_TYPE)
+        _check_host(self.host)
+        if not 1 <= self.port <= 65535:
+            raise RepositoryError(f"{self.port} is no port; expected 1 to 65535")
+        if self.transport not in ("UDP", "TCP"):
+            raise RepositoryError(f"{self.transport!r} is no transport; expected UDP or TCP")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """A device as it is asked for.
+
+    None as a password leaves the stored one. A blank ICP-side password means the same as on the set side. One that
+    is the same stays so: with None it follows a new set-side password.
+    """
+
+    set_username: str
+    set_password: str | None = field(repr=False)
+    icp: str
+    icp_username: str = ""
+    icp_password: str | None = field(default=None, repr=False)
+    description: str = ""
+    enabled: bool = True
+
+    @property
+    def icp_name(self) -> str:
+        """The user name at the ICP, never blank."""
+        return self.icp_username or self.set_username
+
+    def check(self) -> None:
+        """RepositoryError; passwords are never quoted in it."""
+        for what, name in (("set-side", self.set_username), ("ICP-side", self.icp_name)):
+            if not _USERNAME.match(name):
+                raise RepositoryError(
+                    f"{name!r} is no {what} user name; expected 1 to 128 letters, digits and -_.!~*'()&=+$,;?/"
+                )
+        _check_text("a description", self.description, MAX_DESCRIPTION)
+        for what, password in (("set-side", self.set_password), ("ICP-side", self.icp_password)):
+            if password is not None and (len(password) > MAX_PASSWORD or not (password.isprintable() or not password)):
+                raise RepositoryError(
+                    f"the {what} password of {self.set_username} is not allowed; expected at most {MAX_PASSWORD} "
+                    "characters and no control characters"
+                )
+        if self.set_password == "":
+            raise RepositoryError(f"device {self.set_username} needs a set-side password")
+
+
+def _check_text(what: str, text: str, longest: int) -> None:
+    if len(text) > longest or not (text.isprintable() or not text):
+        raise RepositoryError(f"{what} is not allowed; expected at most {longest} characters and no control characters")
+
+
+def _check_host(host: str) -> None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        if len(host) > 253 or _NUMBERS.match(host) or not all(_LABEL.match(label) for label in labels):
+            raise RepositoryError(f"{host!r} is no host name or address; expected those of the PBX node") from None
+        return
+    if address.version != 4:
+        raise RepositoryError(f"{host} is IPv6; expected IPv4, media is carried over IPv4 only so far")
+    if address.is_unspecified or address.is_multicast or host == "255.255.255.255":
+        raise RepositoryError(f"{host} is not the address of one host; expected that of the PBX node")
