@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from opx.sip.dialog import Dialog
 from opx.sip.digest import Challenge, DigestClient
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import Address, Destination, Flow
@@ -178,3 +179,15 @@ class _Ignore:
 
     def on_failure(self, transaction: ClientTransaction, failure: Failure) -> None:
         pass
+
+
+def route_within(dialog: Dialog, route: Flow | Destination, flows: FlowSource) -> Flow | Destination:
+    """Where a request of `dialog` goes: on the set's own flow where `route` is one; else where the dialog says.
+
+    A next hop that is no address we can reach leaves the destination that the dialog began with.
+    """
+    if isinstance(route, Flow):
+        return route
+    hop = dialog.next_hop()
+    destination = Destination((hop.transport or "UDP").upper(), hop.host, hop.port or 5060)
+    return destination if flows.flow_to(destination) is not None else route

@@ -10,13 +10,14 @@ from enum import Enum
 
 from opx.sip import events
 from opx.sip.agent import UserAgent, new_call_id, new_tag
-from opx.sip.answering import AnswerRepeater, attach_sdp, retry_after_of, sdp_of
-from opx.sip.dialog import MAX_FORWARDS, Dialog
+from opx.sip.answering import AnswerRepeater, attach_sdp, sdp_of
+from opx.sip.dialog import Dialog
 from opx.sip.digest import DigestClient
 from opx.sip.errors import LocalProtocolError, RemoteProtocolError
-from opx.sip.exchange import Exchange, Outcome
+from opx.sip.exchange import Exchange, Outcome, route_within
 from opx.sip.flow import Destination, Flow
 from opx.sip.message import Request, Response
+from opx.sip.outgoing import OutgoingInvite, build_invite
 from opx.sip.timers import Timer
 from opx.sip.transactions import Failure, ServerTransaction
 
@@ -55,8 +56,7 @@ class Session:
         self._contact = contact
         self._credentials = credentials
         self._authorize = authorize
-        self._exchange: Exchange | None = None
-        self._cancelled = False
+        self._outgoing: OutgoingInvite | None = None
         self._invite: ServerTransaction | None = None
         self._tag = ""
         self._answer: AnswerRepeater | None = None
@@ -66,7 +66,6 @@ class Session:
         self._awaiting_our_answer = False
         self._offering: Exchange | None = None
         self._offer_sdp = b""
-        self._ring_timer: Timer | None = None
         self._retry: Timer | None = None
         self._bye_when_acknowledged = False
 
@@ -91,26 +90,10 @@ class Session:
         """Call `uri`. `from_` and `to` are name-addrs without tags, `contact` a URI. Without `sdp` the peer offers."""
         session = cls(agent, listener, route, f"<{contact}>", credentials, authorize)
         session.call_id = new_call_id()
-        invite = Request.new("INVITE", uri)
-        invite.add("max-forwards", MAX_FORWARDS)
-        invite.add("from", f"{from_};tag={new_tag()}")
-        invite.add("to", to)
-        invite.add("call-id", session.call_id)
-        invite.add("cseq", "1 INVITE")
-        invite.add("contact", session._contact)
-        invite.add("allow", agent.allow)
-        for name, value in headers:
-            invite.add(name, value)
+        invite = build_invite(uri, from_, to, session.call_id, session._contact, agent.allow, headers)
         attach_sdp(invite, sdp)
         session._offer_sdp = sdp
-        session._wait_for_answer()
-        session._exchange = agent.exchange(
-            invite,
-            route,
-            session._on_invite_final,
-            on_provisional=session._on_progress,
-            credentials=credentials,
-        )
+        session._outgoing = OutgoingInvite(agent, session, invite, route, session._contact, credentials, session._way)
         return session
 
     @classmethod
@@ -224,63 +207,36 @@ class Session:
         elif self.phase is Phase.UP:
             self._bye()
 
-    # --- our INVITE
+    # --- InviteUser, for our INVITE
 
-    def _wait_for_answer(self) -> None:
-        if self._ring_timer is not None:
-            self._ring_timer.cancel()
-        self._ring_timer = self.agent.wheel.schedule(self.agent.timing.ring_limit, self._on_ring_limit)
+    def on_progress(self, event: events.Progress) -> None:
+        self._emit(event)
 
-    def _on_ring_limit(self) -> None:
-        self._cancel()
-        self._emit(events.Refused(480, local=True))
-
-    def _cancel(self) -> None:
-        self._cancelled = True
-        if self._exchange is not None:
-            self._exchange.cancel()
-        self._finish()
-
-    def _on_progress(self, response: Response) -> None:
-        if self.phase is Phase.CALLING:
-            self._wait_for_answer()
-            self._emit(events.Progress(response.status, sdp_of(response)))
-
-    def _on_invite_final(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Failure):
-            status = 408 if outcome is Failure.TIMEOUT else 503
-            self._refused(events.Refused(status, local=True))
-        elif outcome.status >= 300:
-            self._refused(events.Refused(outcome.status, retry_after_of(outcome)))
-        elif self.dialog is None:
-            self._on_invite_answered(outcome)
-        elif outcome.to_tag == self.dialog.remote_tag:
-            self._repeat_ack()
-        else:
-            self._drop_fork(outcome)
-
-    def _refused(self, event: events.Refused) -> None:
+    def on_refused(self, event: events.Refused) -> None:
         if self.phase is Phase.CALLING:
             self._finish()
             self._emit(event)
 
-    def _on_invite_answered(self, response: Response) -> None:
-        assert self._exchange is not None
-        try:
-            self.dialog = Dialog.as_client(self._exchange.request, response, self._contact)
-        except RemoteProtocolError:
-            self._refused(events.Refused(502, local=True))
-            return
-        self.agent.open_dialog(self.dialog, self)
-        if self._cancelled:
+    def on_answered(self, dialog: Dialog, response: Response, cancelled: bool) -> None:
+        self.dialog = dialog
+        self.agent.open_dialog(dialog, self)
+        if cancelled:
             # The answer crossed our CANCEL (section 9.1): take it and hang up.
-            self._send_ack(self.dialog.local_seq, b"")
+            self._send_ack(response.cseq.number, b"")
             self._bye()
             return
         self.phase = Phase.UP
-        self._stop_timers()
         self._take_answer(response)
         self._emit(events.Answered(sdp_of(response)))
+
+    def on_answer_repeated(self) -> None:
+        if self._ack and self._ack_flow is not None:
+            self.agent.layer.transmit(self._ack_flow, self._ack)
+
+    def _cancel(self) -> None:
+        self._finish()
+        if self._outgoing is not None:
+            self._outgoing.cancel()
 
     def _take_answer(self, response: Response) -> None:
         self._ack_number = response.cseq.number
@@ -297,22 +253,6 @@ class Session:
         if flow is not None:
             self._ack_flow = flow
             self._ack = self.agent.layer.send_ack(ack, flow)
-
-    def _repeat_ack(self) -> None:
-        if self._ack and self._ack_flow is not None:
-            self.agent.layer.transmit(self._ack_flow, self._ack)
-
-    def _drop_fork(self, response: Response) -> None:
-        """A second phone answered behind a forking proxy: one dialog is enough (section 13.2.2.4)."""
-        assert self._exchange is not None
-        try:
-            fork = Dialog.as_client(self._exchange.request, response, self._contact)
-        except RemoteProtocolError:
-            return
-        flow = self._way(fork)
-        if flow is not None:
-            self.agent.layer.send_ack(fork.request("ACK", cseq=fork.local_seq), flow)
-            self.agent.exchange(fork.request("BYE"), flow, lambda outcome: None, credentials=self._credentials)
 
     # --- the peer's INVITEs
 
@@ -426,7 +366,7 @@ class Session:
 
     def _on_offer_final(self, outcome: Outcome) -> None:
         if isinstance(outcome, Response) and outcome.status < 300 and self._offering is None:
-            self._repeat_ack()
+            self.on_answer_repeated()
             return
         self._offering = None
         if self.phase is not Phase.UP:
@@ -450,7 +390,7 @@ class Session:
 
     def _glare_delay(self) -> float:
         # Section 14.1: whoever made the Call-ID waits longer, so that the two do not meet again.
-        return random.uniform(2.1, 4.0) if self._exchange is not None else random.uniform(0.0, 2.0)
+        return random.uniform(2.1, 4.0) if self._outgoing is not None else random.uniform(0.0, 2.0)
 
     def _offer_again(self) -> None:
         self._retry = None
@@ -477,7 +417,7 @@ class Session:
     def _send(self, request: Request, on_final: Callable[[Outcome], None]) -> Exchange:
         return self.agent.exchange(
             request,
-            self._route(),
+            route_within(self._dialog(), self.route, self.agent.flows),
             on_final,
             credentials=self._credentials,
             next_cseq=self._next_cseq,
@@ -488,17 +428,8 @@ class Session:
         dialog.local_seq += 1
         return dialog.local_seq
 
-    def _route(self, dialog: Dialog | None = None) -> Flow | Destination:
-        """The set's own flow; for an ICP what the dialog says, where that is an address that can be reached."""
-        if isinstance(self.route, Flow):
-            return self.route
-        hop = (dialog or self._dialog()).next_hop()
-        transport = (hop.transport or "UDP").upper()
-        destination = Destination(transport, hop.host, hop.port or 5060)
-        return destination if self.agent.flows.flow_to(destination) is not None else self.route
-
     def _way(self, dialog: Dialog | None = None) -> Flow | None:
-        route = self._route(dialog)
+        route = route_within(dialog or self._dialog(), self.route, self.agent.flows)
         return route if isinstance(route, Flow) else self.agent.flows.flow_to(route)
 
     # --- ends
@@ -509,10 +440,9 @@ class Session:
         return self.dialog
 
     def _stop_timers(self) -> None:
-        for timer in (self._ring_timer, self._retry):
-            if timer is not None:
-                timer.cancel()
-        self._ring_timer = self._retry = None
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     def _finish(self) -> None:
         self.phase = Phase.ENDED
