@@ -71,6 +71,8 @@ class ChangeListener:
 
 
 def _listen(path: Path) -> socket.socket:
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        raise OSError(f"{path}: too long for a socket; expected a path of at most {MAX_PATH_BYTES} bytes")
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(str(path)) == 0:
             raise OSError(f"{path}: another process listens there; expected one gateway for one control socket")

@@ -2,11 +2,15 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
+from sqlalchemy import URL
 
-from opx.config import Settings
+from opx.config import Settings, load_settings
+
+MIN_PORTS_PER_WORKER = 4
+"""A call takes two ports per side; less than two calls are no slice worth a process."""
 
 
 def _ipv4(value: str) -> str:
@@ -18,41 +22,65 @@ def _ipv4(value: str) -> str:
         raise ValueError(f"{value!r} is IPv6; expected IPv4, media is carried over IPv4 only so far")
     if address.is_unspecified:
         raise ValueError("a wildcard address; expected one address of this machine, nothing listens everywhere")
+    if address.is_multicast or value == "255.255.255.255":
+        raise ValueError(f"{value} is not the address of one host; expected an IPv4 address of this machine")
+    return value
+
+
+def _number(value: str) -> str:
+    if not value or len(value) > 32 or not all(char in "0123456789*#" for char in value):
+        raise ValueError(f"{value!r} is no number; expected digits, * and #")
     return value
 
 
 IPv4 = Annotated[str, AfterValidator(_ipv4)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Dscp = Annotated[int, Field(ge=0, le=63)]
 Seconds = Annotated[float, Field(ge=0)]
 Transport = Literal["UDP", "TCP"]
+DialledNumber = Annotated[str, AfterValidator(_number)]
 
 
-class Face(Settings):
+class _Table(Settings):
+    """One table of the file. Defaults are checked, too: what is written may contradict one that is not."""
+
+    model_config = ConfigDict(allow_inf_nan=False, validate_default=True)
+
+
+class Face(_Table):
     """One side of the gateway: where it listens and sends from."""
 
     address: IPv4
+    prefix: Annotated[int, Field(ge=1, le=32)] = 24
+    """Length of the network's prefix in bits; tells whether outside and inside are different networks."""
     port: Port = 5060
     transports: tuple[Transport, ...] = ("UDP", "TCP")
-    dscp: Annotated[int, Field(ge=0, le=63)] = 24
+    dscp: Dscp = 24
     """DSCP of signalling; 24 is CS3."""
 
     @field_validator("transports")
     @classmethod
     def _some(cls, value: tuple[Transport, ...]) -> tuple[Transport, ...]:
-        if not value:
-            raise ValueError('no transport at all; expected "UDP", "TCP" or both')
+        if not value or len(set(value)) != len(value):
+            raise ValueError('no transport, or one twice; expected "UDP", "TCP" or both')
         return value
 
+    @property
+    def network(self) -> ipaddress.IPv4Network:
+        return ipaddress.IPv4Network(f"{self.address}/{self.prefix}", strict=False)
 
-class Registration(Settings):
+
+class Registration(_Table):
     """Gapped registration: sets register often, the ICP hears of it seldom."""
 
     set_min_expires: Annotated[int, Field(ge=10)] = 60
     set_default_expires: Annotated[int, Field(ge=10)] = 120
     set_max_expires: Annotated[int, Field(ge=10)] = 300
     icp_expires: Annotated[int, Field(ge=60)] = 3600
-    icp_retry_min: Seconds = 2.0
+    icp_retry_min: Annotated[float, Field(gt=0)] = 2.0
+    """Back-off at an ICP that does not answer: the first pause, doubled with each failure."""
     icp_retry_max: Seconds = 300.0
+    """Back-off at an ICP that does not answer: the longest pause."""
     icp_patience: Seconds = 20.0
     """How long a set's first REGISTER waits for the ICP."""
     spread: Annotated[float, Field(gt=0)] = 50.0
@@ -60,56 +88,112 @@ class Registration(Settings):
     contacts_per_device: Annotated[int, Field(ge=1, le=10)] = 1
     """With 1 the newest registration replaces the one before."""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "Registration":
-        if not self.set_min_expires <= self.set_default_expires <= self.set_max_expires:
-            raise ValueError("set_min_expires, set_default_expires and set_max_expires; expected in rising order")
-        if self.set_max_expires >= self.icp_expires:
-            raise ValueError("set_max_expires reaches icp_expires; expected far below it, that is the gap")
-        return self
+    @field_validator("set_default_expires", "set_max_expires", "icp_retry_max")
+    @classmethod
+    def _rising(cls, value: float, info: ValidationInfo) -> float:
+        below = {
+            "set_default_expires": "set_min_expires",
+            "set_max_expires": "set_default_expires",
+            "icp_retry_max": "icp_retry_min",
+        }[info.field_name or ""]
+        least = info.data.get(below)
+        if least is not None and value < least:
+            raise ValueError(f"{value:g} is below {below}; expected at least {least:g}")
+        return value
+
+    @field_validator("icp_expires")
+    @classmethod
+    def _gap(cls, value: int, info: ValidationInfo) -> int:
+        most = info.data.get("set_max_expires")
+        if most is not None and value <= most:
+            raise ValueError(
+                f"{value} leaves no gap; expected far more than set_max_expires, which is {most}: "
+                "sets register often, the ICP hears of it seldom"
+            )
+        return value
 
 
-class KeepAlive(Settings):
+class KeepAlive(_Table):
+    """What keeps a way to a set open, through its NAT."""
+
     kind: Literal["OPTIONS", "CRLF"] = "OPTIONS"
+    """CRLF asks for less, but over UDP nothing comes back."""
     interval: Annotated[float, Field(ge=0, le=180)] = 20.0
     """0 sends none."""
     idle_limit: Annotated[float, Field(ge=30)] = 300.0
     """A set that nothing was heard of for so long is out of service."""
 
+    @field_validator("idle_limit")
+    @classmethod
+    def _longer(cls, value: float, info: ValidationInfo) -> float:
+        interval = info.data.get("interval")
+        if interval is not None and value <= interval:
+            raise ValueError(f"{value:g} is not above interval; expected more than {interval:g}")
+        return value
 
-class Digest(Settings):
-    realm: str = ""
+
+class Digest(_Table):
+    """How devices prove who they are (RFC 7616, RFC 8760)."""
+
+    realm: Annotated[str, Field(max_length=255)] = ""
     """Fixed at the first start; made up when empty. A later change here has no effect on stored passwords."""
     algorithms: tuple[Literal["MD5", "SHA-256"], ...] = ("MD5",)
     """In the order of the challenges (RFC 8760). Phones of before it fail when SHA-256 comes first, some when it comes
     at all; add it where all devices know it. Stored passwords serve both."""
     nonce_lifetime: Annotated[float, Field(ge=10)] = 300.0
     nonces_tracked: Annotated[int, Field(ge=100)] = 100_000
+    """Accepted nonces whose counts are remembered, against replay."""
+
+    @field_validator("realm")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not value.isascii() or (value and not value.isprintable()) or '"' in value or "\\" in value:
+            raise ValueError("is no realm; expected plain ASCII text without quotes and backslashes")
+        return value
 
     @field_validator("algorithms")
     @classmethod
     def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or len(set(value)) != len(value):
-            raise ValueError('expected "SHA-256", "MD5" or both, each once')
+            raise ValueError('none, or one twice; expected "SHA-256", "MD5" or both, each once')
         return value
 
 
-class Icps(Settings):
+class Icps(_Table):
+    """How the gateway watches its ICPs."""
+
     probe_interval: Annotated[float, Field(ge=1)] = 10.0
+    """Between two OPTIONS."""
     probe_patience: Annotated[float, Field(gt=0)] = 4.0
+    """How long an OPTIONS waits for its answer until the ICP counts as gone."""
     retry_after: Annotated[int, Field(ge=1)] = 30
+    """What sets are told while their ICP is gone."""
     resolve_interval: Annotated[float, Field(ge=5)] = 60.0
     """How often host names of ICPs are looked up again."""
 
+    @field_validator("probe_patience")
+    @classmethod
+    def _shorter(cls, value: float, info: ValidationInfo) -> float:
+        interval = info.data.get("probe_interval")
+        if interval is not None and value > interval:
+            raise ValueError(f"{value:g} is above probe_interval; expected at most {interval:g}")
+        return value
 
-class Media(Settings):
+
+class Media(_Table):
+    """The media relay."""
+
     rtp_ports: tuple[Port, Port] = (20000, 30999)
+    """First and last port, on both sides. RTP on even ones, RTCP on the next."""
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     """Relay processes; 0 carries media in the signalling process."""
     latch_window: Annotated[float, Field(gt=0)] = 10.0
+    """How long a call waits for the first packet that shows a set's real port."""
     silence_timeout: Annotated[float, Field(ge=5)] = 60.0
+    """A call that is not on hold ends when nothing is heard in both directions for so long."""
     reuse_delay: Seconds = 5.0
-    dscp: Annotated[int, Field(ge=0, le=63)] = 46
+    """How long a port rests after its call, so that late packets reach no stranger."""
+    dscp: Dscp = 46
     """DSCP of voice; 46 is EF."""
 
     @field_validator("rtp_ports")
@@ -117,32 +201,55 @@ class Media(Settings):
     def _range(cls, value: tuple[int, int]) -> tuple[int, int]:
         first, last = value
         if first % 2 or first < 1024 or last - first < 3:
-            raise ValueError("expected an even first port from 1024 on and a last one well above it")
+            raise ValueError(
+                f"{first} to {last} is no range; expected an even first port from 1024 on and a last one well above it"
+            )
+        return value
+
+    @field_validator("workers")
+    @classmethod
+    def _enough(cls, value: int, info: ValidationInfo) -> int:
+        first, last = info.data.get("rtp_ports", (0, 65535))
+        most = (last - first + 1) // MIN_PORTS_PER_WORKER
+        if value > most:
+            raise ValueError(f"{value} is too many for ports {first} to {last}; expected at most {most}")
         return value
 
 
-class Limits(Settings):
+class Limits(_Table):
+    """Bounds, so that no one can take all there is."""
+
     licences: Annotated[int, Field(ge=0)] | None = None
     """Teleworker licences: devices registered at the same time. Without it there is no limit."""
     calls: Annotated[int, Field(ge=1)] = 1000
+    """Calls at the same time."""
     calls_per_device: Annotated[int, Field(ge=1)] = 4
     retry_after: Annotated[int, Field(ge=1)] = 10
-    emergency_numbers: tuple[str, ...] = ("112", "911", "999", "000")
+    """What a caller over a limit is told."""
+    emergency_numbers: tuple[DialledNumber, ...] = ("112", "911", "999", "000")
     """Calls to these pass every limit."""
     udp_buffer: Annotated[int, Field(ge=65536)] = 4 * 1024 * 1024
+    """Receive and send buffer of a UDP socket."""
     connections: Annotated[int, Field(ge=1)] = 10_000
+    """TCP connections at the same time."""
     connections_per_source: Annotated[int, Field(ge=1)] = 100
+    """TCP connections of one address; many sets may share one behind their NAT."""
 
 
-class GatewaySettings(Settings):
-    """The whole file."""
+class GatewaySettings(_Table):
+    """The whole file. Relative paths start at its folder when it is read by `load_gateway_settings`."""
 
     database: Path = Path("gateway.db")
     key_file: Path = Path("gateway.key")
+    """Opens the secrets in the database. Back it up apart from that."""
     control_socket: Path = Path("gateway.sock")
+    """Where `opx gateway` tells the running gateway what has changed."""
     import_file: Path | None = None
     """ICPs and devices to take over at every start."""
     permit_weak_passwords: bool = False
+    """Lets set-side passwords in that are quickly guessed."""
+    allow_same_network: bool = False
+    """For trials: outside and inside may be addresses of one network."""
     set_side: Face
     icp_side: Face
     registration: Registration = Registration()
@@ -152,12 +259,62 @@ class GatewaySettings(Settings):
     media: Media = Media()
     limits: Limits = Limits()
 
-    @model_validator(mode="after")
-    def _apart(self) -> "GatewaySettings":
-        if self.set_side.address == self.icp_side.address:
-            raise ValueError("set_side.address and icp_side.address are the same; expected the outside and the inside")
-        return self
+    @field_validator("key_file")
+    @classmethod
+    def _apart_from_database(cls, value: Path, info: ValidationInfo) -> Path:
+        if value == info.data.get("database"):
+            raise ValueError("is the database; expected a file of its own")
+        return value
+
+    @field_validator("icp_side")
+    @classmethod
+    def _other_network(cls, value: Face, info: ValidationInfo) -> Face:
+        outside = info.data.get("set_side")
+        if outside is None:
+            return value
+        if outside.address == value.address:
+            raise ValueError(f"has set_side's address {value.address}; expected the gateway's address inside")
+        if outside.network.overlaps(value.network) and not info.data.get("allow_same_network"):
+            raise ValueError(
+                f"is in one network with set_side ({value.network}, {outside.network}); expected different ones "
+                "(prefix says how large they are, allow_same_network = true permits it)"
+            )
+        return value
+
+    @field_validator("keep_alive")
+    @classmethod
+    def _heard_of(cls, value: KeepAlive, info: ValidationInfo) -> KeepAlive:
+        registration = info.data.get("registration")
+        if value.interval == 0 and registration is not None and registration.set_max_expires >= value.idle_limit:
+            raise ValueError(
+                f"nothing is sent and idle_limit is {value.idle_limit:g}; expected an interval, or "
+                f"an idle_limit above registration.set_max_expires, which is {registration.set_max_expires}"
+            )
+        return value
+
+    @field_validator("media")
+    @classmethod
+    def _no_clash(cls, value: Media, info: ValidationInfo) -> Media:
+        first, last = value.rtp_ports
+        for side in ("set_side", "icp_side"):
+            face = info.data.get(side)
+            if face is not None and first <= face.port <= last:
+                raise ValueError(
+                    f"rtp_ports {first} to {last} hold {side}.port {face.port}; expected a range without it"
+                )
+        return value
 
     @property
-    def database_url(self) -> str:
-        return f"sqlite+aiosqlite:///{self.database.absolute()}"
+    def database_url(self) -> URL:
+        return URL.create("sqlite+aiosqlite", database=str(self.database.absolute()))
+
+    def beside(self, folder: Path) -> Self:
+        """The same with relative paths taken from `folder`."""
+        names = ("database", "key_file", "control_socket", "import_file")
+        paths = {name: getattr(self, name) for name in names}
+        return self.model_copy(update={name: folder / path for name, path in paths.items() if path is not None})
+
+
+def load_gateway_settings(path: Path) -> GatewaySettings:
+    """The settings in `path`. ConfigError with all mistakes at once."""
+    return load_settings(GatewaySettings, path).beside(path.absolute().parent)
