@@ -21,7 +21,7 @@ CALL_MILLISECONDS = 3000
 async def until(true: Callable[[], bool]) -> None:
     """Look at a state until it is so; the limit only guards against hanging."""
     async with asyncio.timeout(PATIENCE):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await asyncio.sleep(0.02)
 
 

@@ -32,7 +32,7 @@ async def online(phone: Softphone) -> None:
 async def until(true: Callable[[], bool]) -> None:
     """Look at a state until it is so; the limit only guards against hanging."""
     async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await asyncio.sleep(0.02)
 
 

@@ -48,6 +48,17 @@ class AnswerRepeater:
         self._on_never_acknowledged()
 
 
+def build_answer(agent: UserAgent, request: Request, status: int, tag: str, contact: str, sdp: bytes) -> Response:
+    """A response to an INVITE that makes or keeps a dialog (RFC 3261 section 13.3.1)."""
+    response = request.reply(status, to_tag=tag)
+    response.add("contact", contact)
+    response.add("allow", agent.allow)
+    if agent.product:
+        response.add("server", agent.product)
+    attach_sdp(response, sdp)
+    return response
+
+
 def sdp_of(message: Request | Response) -> bytes:
     """The session description in a message, b"" when its body is none or something else."""
     if not message.body:

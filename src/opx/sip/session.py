@@ -10,7 +10,7 @@ from enum import Enum
 
 from opx.sip import events
 from opx.sip.agent import UserAgent, new_call_id, new_tag
-from opx.sip.answering import AnswerRepeater, attach_sdp, sdp_of
+from opx.sip.answering import AnswerRepeater, attach_sdp, build_answer, sdp_of
 from opx.sip.dialog import Dialog
 from opx.sip.digest import DigestClient
 from opx.sip.errors import LocalProtocolError, RemoteProtocolError
@@ -137,7 +137,7 @@ class Session:
     def progress(self, status: int, sdp: bytes = b"") -> None:
         """Send a provisional answer, 101 to 199."""
         transaction = self._unanswered()
-        response = self._response(transaction.request, status, sdp)
+        response = build_answer(self.agent, transaction.request, status, self._tag, self._contact, sdp)
         transaction.respond(response)
 
     def accept(self, sdp: bytes) -> None:
@@ -261,17 +261,8 @@ class Session:
             raise LocalProtocolError("no INVITE waits for an answer")
         return self._invite
 
-    def _response(self, request: Request, status: int, sdp: bytes) -> Response:
-        response = request.reply(status, to_tag=self._tag)
-        response.add("contact", self._contact)
-        response.add("allow", self.agent.allow)
-        if self.agent.product:
-            response.add("server", self.agent.product)
-        attach_sdp(response, sdp)
-        return response
-
     def _answer_invite(self, transaction: ServerTransaction, sdp: bytes) -> None:
-        response = self._response(transaction.request, 200, sdp)
+        response = build_answer(self.agent, transaction.request, 200, self._tag, self._contact, sdp)
         number = transaction.request.cseq.number
         transaction.respond(response)
         self.agent.release_invite(transaction)
