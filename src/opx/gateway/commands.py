@@ -1,40 +1,57 @@
-"""`opx gateway`: run it, and look after its ICPs and devices."""
+"""`opx gateway`: run it, and look after its ICPs and devices. No password is ever taken from the command line."""
 
 import asyncio
 import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from opx.config import load_settings
 from opx.gateway.changes import Told, tell_change
-from opx.gateway.importing import import_file, weakness_of
-from opx.gateway.repository import DeviceSpec, Repository, RepositoryError
-from opx.gateway.settings import GatewaySettings
+from opx.gateway.importing import import_file, read_password, weakness_of
+from opx.gateway.repository import MIGRATIONS, DeviceSpec, Repository, RepositoryError
+from opx.gateway.settings import GatewaySettings, load_gateway_settings
 from opx.program import log_to_stderr, owner_errors, run_service
 from opx.store.engine import open_engine
+from opx.store.migrations import is_behind
 from opx.store.secrets import Sealer, load_key
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The border gateway.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # they hold passwords
+    help="The border gateway.",
+)
 icp_app = typer.Typer(no_args_is_help=True, help="The PBX nodes behind the gateway (ICPs).")
 device_app = typer.Typer(no_args_is_help=True, help="The SIP devices of the set side.")
 app.add_typer(icp_app, name="icp")
 app.add_typer(device_app, name="device")
 
+
+class PasswordSide(Enum):
+    SET = "set"
+    ICP = "icp"
+
+
 ConfigOption = Annotated[Path, typer.Option("--config", envvar="OPX_GATEWAY_CONFIG", help="The settings file (TOML).")]
 PasswordFile = Annotated[
-    Path | None, typer.Option(help="A file with the set-side password; without it the password is asked for.")
+    Path | None, typer.Option(help="A file with the password; without any such option it is asked for.")
 ]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+Generate = Annotated[bool, typer.Option("--generate", help="Make up a set-side password and show it once.")]
 CONFIG = Path("gateway.toml")
+GENERATED_BYTES = 15
+PLAIN_WIDTH = 200
+"""Columns of a table that goes into a file or a pipe, where none should be cut."""
 
 T = TypeVar("T")
-console = Console()
 
 
 @app.command()
@@ -44,7 +61,7 @@ def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
 
     log_to_stderr(log_level)
     with owner_errors():
-        settings = load_settings(GatewaySettings, config)
+        settings = load_gateway_settings(config)
         service = GatewayService(settings, on_entry=lambda entry: typer.echo(f"{entry.kind}: {entry.text}"))
         face = settings.set_side
         run_service(service, on_ready=lambda: typer.echo(f"ready: gateway, set side {face.address}:{face.port}"))
@@ -52,22 +69,37 @@ def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
 
 @app.command()
 def check(config: ConfigOption = CONFIG) -> None:
-    """Check settings, key file and database without starting anything."""
+    """Check settings, key file and database; starts and changes nothing."""
+    settings = _settings(config)
 
-    async def work(repository: Repository) -> tuple[int, int]:
-        return len(await repository.icps()), len(await repository.devices())
+    async def work() -> str:
+        if not settings.database.exists():
+            if settings.key_file.exists():
+                load_key(settings.key_file, create=False)
+            return "settings are in order; the database is made at the first start"
+        sealer = Sealer(load_key(settings.key_file, create=False))
+        engine = open_engine(settings.database_url)
+        try:
+            if await is_behind(engine, MIGRATIONS):
+                return "settings and key file are in order; the next start brings the database up to date"
+            repository = Repository(engine, sealer)
+            await repository.open()
+            icps, devices = len(await repository.icps()), len(await repository.devices())
+            return f"settings, key file and database are in order: {icps} ICPs, {devices} devices"
+        finally:
+            await engine.dispose()
 
-    icps, devices = _with_repository(config, work)
-    typer.echo(f"settings, key file and database are in order: {icps} ICPs, {devices} devices")
+    typer.echo(_run(work()))
 
 
 @app.command("import")
 def import_(file: Path, config: ConfigOption = CONFIG) -> None:
     """Take over ICPs and devices from a TOML file; may be repeated."""
-    weak = _settings(config).permit_weak_passwords
-    done = _with_repository(config, lambda repository: import_file(repository, file, permit_weak=weak))
+    settings = _settings(config)
+    weak = settings.permit_weak_passwords
+    done = _with_repository(settings, lambda repository: import_file(repository, file, permit_weak=weak))
     typer.echo(f"{done.icps} ICPs and {done.devices} devices read, {done.changed} of them new or changed")
-    _tell(config)
+    _tell(settings)
 
 
 @icp_app.command("add")
@@ -80,26 +112,27 @@ def icp_add(
     config: ConfigOption = CONFIG,
 ) -> None:
     """Add an ICP, or change the one of that name."""
-    _with_repository(config, lambda repository: repository.put_icp(name, type_, host, port, transport.upper()))
+    settings = _settings(config)
+    _with_repository(settings, lambda repository: repository.put_icp(name, type_, host, port, transport.upper()))
     typer.echo(f"ICP {name}: {transport.upper()} {host}:{port}")
-    _tell(config)
+    _tell(settings)
 
 
 @icp_app.command("list")
 def icp_list(config: ConfigOption = CONFIG) -> None:
     """List the ICPs."""
-    table = Table("Name", "Type", "Hostname or IP Address", "Port", "Transport")
-    for icp in _with_repository(config, lambda repository: repository.icps()):
-        table.add_row(icp.name, icp.type, icp.host, str(icp.port), icp.transport)
-    console.print(table)
+    icps = _with_repository(_settings(config), lambda repository: repository.icps())
+    columns = ("Name", "Type", "Hostname or IP Address", "Port", "Transport")
+    _print(columns, [(icp.name, icp.type, icp.host, str(icp.port), icp.transport) for icp in icps])
 
 
 @icp_app.command("remove")
 def icp_remove(name: str, config: ConfigOption = CONFIG) -> None:
     """Remove an ICP that no device uses."""
-    _with_repository(config, lambda repository: repository.remove_icp(name))
+    settings = _settings(config)
+    _with_repository(settings, lambda repository: repository.remove_icp(name))
     typer.echo(f"ICP {name} is removed")
-    _tell(config)
+    _tell(settings)
 
 
 @device_app.command("add")
@@ -108,105 +141,125 @@ def device_add(
     icp: Annotated[str, typer.Option(help="Name of the ICP.")],
     icp_username: Annotated[str, typer.Option(help="ICP-side user name; blank: the same.")] = "",
     password_file: PasswordFile = None,
+    password_stdin: PasswordStdin = False,
+    generate: Generate = False,
     icp_password_file: Annotated[
         Path | None, typer.Option(help="A file with the ICP-side password; without it the set-side one serves.")
     ] = None,
-    generate: Annotated[bool, typer.Option(help="Make up a set-side password and show it once.")] = False,
+    ask_icp_password: Annotated[bool, typer.Option("--ask-icp-password", help="Ask for the ICP-side one.")] = False,
     description: str = "",
     enabled: bool = True,
     config: ConfigOption = CONFIG,
 ) -> None:
     """Add a device, or change the one of that set-side user name. Passwords are asked for or read from files."""
-    with owner_errors():
-        password = secrets.token_urlsafe(15) if generate else _password(password_file, "Set-side password")
-        icp_password = icp_password_file.read_text(encoding="utf-8").strip() if icp_password_file else ""
-    weakness = weakness_of(password, username)
-    if weakness and not _settings(config).permit_weak_passwords:
-        sys.exit(f"the set-side password is weak: {weakness}")
+    settings = _settings(config)
+    password = _password(PasswordSide.SET, password_file, password_stdin, generate)
+    _refuse_weak(settings, password, username)
+    icp_password = ""
+    if icp_password_file is not None or ask_icp_password:
+        icp_password = _password(PasswordSide.ICP, icp_password_file)
     spec = DeviceSpec(username, password, icp, icp_username, icp_password, description, enabled)
-    record, _ = _with_repository(config, lambda repository: repository.put_device(spec))
+    record, _ = _with_repository(settings, lambda repository: repository.put_device(spec))
     typer.echo(f"device {record.set_username}, id {record.id}, revision {record.revision}")
     if generate:
         typer.echo(f"set-side password (shown this once): {password}")
-    _tell(config)
+    _tell(settings)
+
+
+@device_app.command("set-password")
+def device_set_password(
+    username: Annotated[str, typer.Argument(help="Set-side user name.")],
+    side: Annotated[PasswordSide, typer.Option(help="Whose password it is.")] = PasswordSide.SET,
+    password_file: PasswordFile = None,
+    password_stdin: PasswordStdin = False,
+    generate: Generate = False,
+    config: ConfigOption = CONFIG,
+) -> None:
+    """Change a password of a device. An ICP-side one that is the same as the set-side one follows it."""
+    settings = _settings(config)
+    password = _password(side, password_file, password_stdin, generate)
+    changed = {"icp_password": password}
+    if side is PasswordSide.SET:
+        _refuse_weak(settings, password, username)
+        changed = {"set_password": password}
+    record = _with_repository(settings, lambda repository: repository.set_password(username, **changed))
+    typer.echo(f"device {record.set_username}, id {record.id}, revision {record.revision}")
+    if generate:
+        typer.echo(f"set-side password (shown this once): {password}")
+    _tell(settings)
 
 
 @device_app.command("list")
 def device_list(config: ConfigOption = CONFIG) -> None:
     """List the devices."""
 
-    async def work(repository: Repository) -> Table:
+    async def work(repository: Repository) -> list[tuple[str, ...]]:
         names = {icp.id: icp.name for icp in await repository.icps()}
         bound = {row.device_id: row for row in await repository.bindings() if row.expires_at > time.time()}
-        table = Table(
-            "Id", "Enabled", "Set-side user name", "ICP", "ICP-side user name", "Registered from", "Description"
-        )
+        rows: list[tuple[str, ...]] = []
         for device in await repository.devices():
             row = bound.get(device.id)
             where = f"{row.transport} {row.remote_host}:{row.remote_port}" if row else ""
             enabled = "yes" if device.enabled else "no"
-            table.add_row(
-                str(device.id),
-                enabled,
-                device.set_username,
-                names[device.icp_id],
-                device.icp_username,
-                where,
-                device.description,
+            icp = names.get(device.icp_id, "")
+            rows.append(
+                (str(device.id), enabled, device.set_username, icp, device.icp_username, where, device.description)
             )
-        return table
+        return rows
 
-    console.print(_with_repository(config, work))
+    columns = ("Id", "Enabled", "Set-side user name", "ICP", "ICP-side user name", "Registered from", "Description")
+    _print(columns, _with_repository(_settings(config), work))
 
 
 @device_app.command("timeline")
 def device_timeline(username: str, limit: int = 50, config: ConfigOption = CONFIG) -> None:
     """Show what happened to a device, the newest first."""
 
-    async def work(repository: Repository) -> Table:
+    async def work(repository: Repository) -> list[tuple[str, ...]]:
         device = next((d for d in await repository.devices() if d.set_username == username), None)
         if device is None:
             raise RepositoryError(f"there is no device {username}")
-        table = Table("When", "Kind", "What")
-        for row in await repository.timeline(device.id, limit):
-            table.add_row(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.at)), row.kind, row.text)
-        return table
+        return [
+            (time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.at)), row.kind, row.text)
+            for row in await repository.timeline(device.id, limit)
+        ]
 
-    console.print(_with_repository(config, work))
+    _print(("When", "Kind", "What"), _with_repository(_settings(config), work))
 
 
 @device_app.command("enable")
 def device_enable(username: str, config: ConfigOption = CONFIG) -> None:
     """Let a device in again."""
-    _with_repository(config, lambda repository: repository.set_enabled(username, True))
+    settings = _settings(config)
+    _with_repository(settings, lambda repository: repository.set_enabled(username, True))
     typer.echo(f"device {username} is enabled")
-    _tell(config)
+    _tell(settings)
 
 
 @device_app.command("disable")
 def device_disable(username: str, config: ConfigOption = CONFIG) -> None:
     """Keep a device out; its calls end."""
-    _with_repository(config, lambda repository: repository.set_enabled(username, False))
+    settings = _settings(config)
+    _with_repository(settings, lambda repository: repository.set_enabled(username, False))
     typer.echo(f"device {username} is disabled")
-    _tell(config)
+    _tell(settings)
 
 
 @device_app.command("remove")
 def device_remove(username: str, config: ConfigOption = CONFIG) -> None:
     """Remove a device."""
-    _with_repository(config, lambda repository: repository.remove_device(username))
+    settings = _settings(config)
+    _with_repository(settings, lambda repository: repository.remove_device(username))
     typer.echo(f"device {username} is removed")
-    _tell(config)
+    _tell(settings)
 
 
 def _settings(config: Path) -> GatewaySettings:
     with owner_errors():
-        return load_settings(GatewaySettings, config)
+        return load_gateway_settings(config)
 
 
-def _with_repository(config: Path, work: Callable[[Repository], Awaitable[T]]) -> T:
-    settings = _settings(config)
-
+def _with_repository(settings: GatewaySettings, work: Callable[[Repository], Awaitable[T]]) -> T:
     async def do() -> T:
         key = load_key(settings.key_file, create=not settings.database.exists())
         repository = Repository(open_engine(settings.database_url), Sealer(key))
@@ -216,20 +269,61 @@ def _with_repository(config: Path, work: Callable[[Repository], Awaitable[T]]) -
         finally:
             await repository.close()
 
+    return _run(do())
+
+
+def _run(work: Awaitable[T]) -> T:
+    async def do() -> T:
+        return await work
+
     with owner_errors():
         try:
             return asyncio.run(do())
-        except RepositoryError as error:
+        except (RepositoryError, OSError) as error:
             sys.exit(str(error))
 
 
-def _password(file: Path | None, prompt: str) -> str:
+def _password(side: PasswordSide, file: Path | None, stdin: bool = False, generate: bool = False) -> str:
+    if (file is not None) + stdin + generate > 1:
+        raise typer.BadParameter("a password comes from one place; expected one option for it at most")
+    if generate and side is PasswordSide.ICP:
+        raise typer.BadParameter("the PBX decides on the ICP-side password; expected the one it has")
+    if generate:
+        return secrets.token_urlsafe(GENERATED_BYTES)
     if file is not None:
-        return file.read_text(encoding="utf-8").strip()
-    answer: str = typer.prompt(prompt, hide_input=True, confirmation_prompt=True)
+        try:
+            return read_password(file)
+        except ValueError as error:
+            sys.exit(str(error))
+    if stdin:
+        line = typer.get_text_stream("stdin").readline().rstrip("\r\n")
+        return line or sys.exit("standard input holds no password; expected it on the first line")
+    what = "Set-side password" if side is PasswordSide.SET else "ICP-side password"
+    answer: str = typer.prompt(what, hide_input=True, confirmation_prompt=True)
     return answer
 
 
-def _tell(config: Path) -> None:
-    if tell_change(_settings(config).control_socket) is Told.NOBODY:
+def _refuse_weak(settings: GatewaySettings, password: str, username: str) -> None:
+    weakness = weakness_of(password, username)
+    if weakness and not settings.permit_weak_passwords:
+        sys.exit(f"the set-side password is weak: {weakness}")
+
+
+def _print(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
+    table = Table(*columns)
+    for row in rows:
+        # As text, for rich would take brackets in it for its own markup; and what came from outside may hold escape
+        # sequences for the terminal.
+        table.add_row(*(Text("".join(char if char.isprintable() else "?" for char in cell)) for cell in row))
+    console.print(table)
+
+
+def _tell(settings: GatewaySettings) -> None:
+    told = tell_change(settings.control_socket)
+    if told is Told.NOBODY:
         typer.echo("(no gateway is running here; it takes this over at its next start)")
+    elif told is Told.FAILED:
+        sys.exit("this is stored, but the running gateway could not take it over; its log says why")

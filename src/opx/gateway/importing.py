@@ -1,5 +1,6 @@
 """Taking ICPs and devices over from a file, as often as one likes."""
 
+import logging
 import math
 import os
 import string
@@ -10,39 +11,63 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from opx.config import ConfigError, Settings, line_of, load_settings
-from opx.gateway.repository import DeviceSpec, Repository, RepositoryError
+from opx.gateway.repository import BatchError, DeviceSpec, IcpSpec, Repository, RepositoryError
 
 MIN_PASSWORD_BITS = 40
 """Rough strength below which a password counts as weak: SIP passwords are guessed at network speed."""
+MAX_PASSWORD_FILE_BYTES = 4096
+
+log = logging.getLogger(__name__)
 
 
 class IcpEntry(Settings):
-    name: str = Field(min_length=1, max_length=64)
+    name: str
     type: str = "SIP PBX"
     host: str
-    port: int = Field(default=5060, ge=1, le=65535)
+    port: int = 5060
     transport: Literal["UDP", "TCP"] = "UDP"
 
 
-class Secret(Settings):
-    """A password that stands elsewhere: in a file, or in an environment variable."""
+class Password(Settings):
+    """A password as text, or where it stands: in a file, or in an environment variable."""
 
+    text: str | None = Field(default=None, repr=False)
     file: Path | None = None
     env: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"text": value}
+        if not isinstance(value, dict):
+            raise ValueError("is neither text nor a table; expected the password, or { file = ... }, or { env = ... }")
+        return value
+
     @model_validator(mode="after")
-    def _one(self) -> "Secret":
-        if (self.file is None) == (self.env is None):
-            raise ValueError("expected either file or env")
+    def _one(self) -> "Password":
+        if sum(place is not None for place in (self.text, self.file, self.env)) != 1:
+            raise ValueError("names no place, or two; expected either file or env")
         return self
+
+    def read(self, folder: Path) -> str:
+        """Relative files start at `folder`. ValueError says what is wrong with the place."""
+        if self.file is not None:
+            return read_password(folder / self.file)
+        if self.env is None:
+            return self.text or ""
+        password = os.environ.get(self.env, "")
+        if not password:
+            raise ValueError(f"the environment has no {self.env}; expected the password in it")
+        return password
 
 
 class DeviceEntry(Settings):
     username: str
-    password: str | Secret = Field(repr=False)
+    password: Password
     icp: str
     icp_username: str = ""
-    icp_password: str | Secret = Field(default="", repr=False)
+    icp_password: Password = Password(text="")
     description: str = ""
     enabled: bool = True
 
@@ -62,50 +87,77 @@ class Imported:
 
 
 async def import_file(repository: Repository, path: Path, *, permit_weak: bool) -> Imported:
-    """Add or change all that `path` names; nothing is removed. ConfigError names every mistake by line."""
+    """Add or change all that `path` names, or nothing when there is any mistake; nothing is removed.
+
+    Relative password files start at the file's folder. ConfigError names every mistake by line and key.
+    """
     entries = load_settings(ImportFile, path)
-    text = path.read_text(encoding="utf-8")  # noqa: ASYNC240
-    specs: list[DeviceSpec] = []
-    problems: list[str] = []
-    for index, entry in enumerate(entries.device):
-        where = f"{path}:{line_of(text, ('device', index, 'username'))}: device[{index}]"
+    source = _Source(path, path.read_text(encoding="utf-8"))  # noqa: ASYNC240
+    if path.stat().st_mode & 0o077 and any(d.password.text or d.icp_password.text for d in entries.device):  # noqa: ASYNC240
+        log.warning("%s: others can read the passwords in it (chmod 600)", path)
+    icps: list[IcpSpec] = [IcpSpec(icp.name, icp.host, icp.port, icp.transport, icp.type) for icp in entries.icp]
+    devices = [source.device(index, entry, permit_weak) for index, entry in enumerate(entries.device)]
+    source.once("icp", "name", [icp.name for icp in icps])
+    source.once("device", "username", [device.username for device in entries.device])
+    for what, specs_of in (("icp", icps), ("device", devices)):
+        for index, spec in enumerate(specs_of):
+            if spec is not None:
+                source.check(what, index, spec)
+    if not source.problems:
+        specs = [device for device in devices if device is not None]
         try:
-            spec = DeviceSpec(
-                entry.username,
-                _resolve(entry.password),
-                entry.icp,
-                entry.icp_username,
-                _resolve(entry.icp_password),
-                entry.description,
-                entry.enabled,
-            )
-        except OSError as error:
-            problems.append(f"{where}: the password cannot be read: {error.strerror}; expected a readable file")
-            continue
-        except KeyError as error:
-            problems.append(f"{where}: the environment has no {error.args[0]}; expected the password in it")
-            continue
-        weakness = weakness_of(spec.set_password or "", spec.set_username)
+            return Imported(len(icps), len(specs), await repository.put_all(icps, specs))
+        except BatchError as error:
+            for what, index, problem in error.problems:
+                source.refused(what, index, problem)
+    raise ConfigError(source.problems)
+
+
+class _Source:
+    """The file's text, and the mistakes found in it."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.problems: list[str] = []
+        self._path = path
+        self._text = text
+
+    def problem(self, what: str, index: int, key: str, text: str) -> None:
+        line = line_of(self._text, (what, index, key))
+        self.problems.append(f"{self._path}:{line}: {what}[{index}].{key}: {text}")
+
+    def refused(self, what: str, index: int, error: RepositoryError) -> None:
+        key = error.field or ("name" if what == "icp" else "username")
+        self.problem(what, index, key.removeprefix("set_"), str(error))
+
+    def check(self, what: str, index: int, spec: IcpSpec | DeviceSpec) -> None:
+        try:
+            spec.check()
+        except RepositoryError as error:
+            self.refused(what, index, error)
+
+    def once(self, what: str, key: str, names: list[str]) -> None:
+        seen: set[str] = set()
+        for index, name in enumerate(names):
+            if name in seen:
+                self.problem(what, index, key, f"{name} stands here a second time; expected each once")
+            seen.add(name)
+
+    def device(self, index: int, entry: DeviceEntry, permit_weak: bool) -> DeviceSpec | None:
+        passwords: list[str] = []
+        for key, given in (("password", entry.password), ("icp_password", entry.icp_password)):
+            try:
+                passwords.append(given.read(self._path.parent))
+            except ValueError as error:
+                self.problem("device", index, key, str(error))
+        if len(passwords) < 2:
+            return None
+        weakness = weakness_of(passwords[0], entry.username)
         if weakness and not permit_weak:
-            problems.append(f"{where}: the set-side password is weak ({weakness}); expected a longer, more mixed one")
-        specs.append(spec)
-    if problems:
-        raise ConfigError(problems)
-    changed = 0
-    for icp in entries.icp:
-        try:
-            changed += (await repository.put_icp(icp.name, icp.type, icp.host, icp.port, icp.transport))[1]
-        except RepositoryError as error:
-            problems.append(f"{path}: icp {icp.name}: {error}")
-    for index, spec in enumerate(specs):
-        try:
-            changed += (await repository.put_device(spec))[1]
-        except RepositoryError as error:
-            line = line_of(text, ("device", index, "username"))
-            problems.append(f"{path}:{line}: device[{index}]: {error}")
-    if problems:
-        raise ConfigError(problems)
-    return Imported(len(entries.icp), len(entries.device), changed)
+            text = f"the set-side password is weak ({weakness}); expected a longer, more mixed one"
+            self.problem("device", index, "password", text)
+        return DeviceSpec(
+            entry.username, passwords[0], entry.icp, entry.icp_username, passwords[1], entry.description, entry.enabled
+        )
 
 
 def weakness_of(password: str, username: str) -> str:
@@ -123,9 +175,16 @@ def weakness_of(password: str, username: str) -> str:
     return ""
 
 
-def _resolve(password: "str | Secret") -> str:
-    if isinstance(password, str):
-        return password
-    if password.file is not None:
-        return password.file.read_text(encoding="utf-8").strip()
-    return os.environ[password.env or ""]
+def read_password(path: Path) -> str:
+    """The password that is all of a file, a line end behind it apart. ValueError says what is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_PASSWORD_FILE_BYTES + 1)
+        password = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); expected a file with the password") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text; expected a file with the password") from None
+    if not password or len(data) > MAX_PASSWORD_FILE_BYTES:
+        raise ValueError(f"{path} is empty or too large; expected a file with the password")
+    return password

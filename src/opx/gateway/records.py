@@ -16,14 +16,18 @@ _NUMBERS = re.compile(r"[0-9.]+\Z")
 
 
 class RepositoryError(Exception):
-    """What was asked cannot be stored; the text says why."""
+    """What was asked cannot be stored; the text says why. `field` is that of the spec at fault, "" when it is none."""
+
+    def __init__(self, text: str, field: str = "") -> None:
+        super().__init__(text)
+        self.field = field
 
 
 class BatchError(RepositoryError):
     """Nothing of a batch was stored. `problems` holds "icp" or "device", the index in its sequence, and the reason."""
 
-    def __init__(self, problems: Sequence[tuple[str, int, str]]) -> None:
-        super().__init__("; ".join(f"{what}[{index}]: {text}" for what, index, text in problems))
+    def __init__(self, problems: Sequence[tuple[str, int, RepositoryError]]) -> None:
+        super().__init__("; ".join(f"{what}[{index}]: {error}" for what, index, error in problems))
         self.problems = list(problems)
 
 
@@ -64,15 +68,15 @@ class IcpSpec:
 
     def check(self) -> None:
         """RepositoryError."""
-        _check_text("an ICP's name", self.name, MAX_NAME)
+        _check_text("an ICP's name", self.name, MAX_NAME, "name")
         if not self.name.strip():
-            raise RepositoryError("an ICP needs a name")
-        _check_text("an ICP's type", self.type, MAX_TYPE)
+            raise RepositoryError("an ICP needs a name", "name")
+        _check_text("an ICP's type", self.type, MAX_TYPE, "type")
         _check_host(self.host)
         if not 1 <= self.port <= 65535:
-            raise RepositoryError(f"{self.port} is no port; expected 1 to 65535")
+            raise RepositoryError(f"{self.port} is no port; expected 1 to 65535", "port")
         if self.transport not in ("UDP", "TCP"):
-            raise RepositoryError(f"{self.transport!r} is no transport; expected UDP or TCP")
+            raise RepositoryError(f"{self.transport!r} is no transport; expected UDP or TCP", "transport")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +102,34 @@ class DeviceSpec:
 
     def check(self) -> None:
         """RepositoryError; passwords are never quoted in it."""
-        for what, name in (("set-side", self.set_username), ("ICP-side", self.icp_name)):
+        for what, name, field_ in (
+            ("set-side", self.set_username, "set_username"),
+            ("ICP-side", self.icp_name, "icp_username"),
+        ):
             if not _USERNAME.match(name):
                 raise RepositoryError(
-                    f"{name!r} is no {what} user name; expected 1 to 128 letters, digits and -_.!~*'()&=+$,;?/"
+                    f"{name!r} is no {what} user name; expected 1 to 128 letters, digits and -_.!~*'()&=+$,;?/", field_
                 )
-        _check_text("a description", self.description, MAX_DESCRIPTION)
-        for what, password in (("set-side", self.set_password), ("ICP-side", self.icp_password)):
-            if password is not None and (len(password) > MAX_PASSWORD or not (password.isprintable() or not password)):
+        _check_text("a description", self.description, MAX_DESCRIPTION, "description")
+        for what, password, field_ in (
+            ("set-side", self.set_password, "set_password"),
+            ("ICP-side", self.icp_password, "icp_password"),
+        ):
+            if password is not None and (len(password) > MAX_PASSWORD or not password.isprintable()):
                 raise RepositoryError(
                     f"the {what} password of {self.set_username} is not allowed; expected at most {MAX_PASSWORD} "
-                    "characters and no control characters"
+                    "characters and no control characters",
+                    field_,
                 )
         if self.set_password == "":
-            raise RepositoryError(f"device {self.set_username} needs a set-side password")
+            raise RepositoryError(f"device {self.set_username} needs a set-side password", "set_password")
 
 
-def _check_text(what: str, text: str, longest: int) -> None:
-    if len(text) > longest or not (text.isprintable() or not text):
-        raise RepositoryError(f"{what} is not allowed; expected at most {longest} characters and no control characters")
+def _check_text(what: str, text: str, longest: int, field_: str) -> None:
+    if len(text) > longest or not text.isprintable():
+        raise RepositoryError(
+            f"{what} is not allowed; expected at most {longest} characters and no control characters", field_
+        )
 
 
 def _check_host(host: str) -> None:
@@ -125,9 +138,10 @@ def _check_host(host: str) -> None:
     except ValueError:
         labels = host.removesuffix(".").split(".")
         if len(host) > 253 or _NUMBERS.match(host) or not all(_LABEL.match(label) for label in labels):
-            raise RepositoryError(f"{host!r} is no host name or address; expected those of the PBX node") from None
+            text = f"{host!r} is no host name or address; expected those of the PBX node"
+            raise RepositoryError(text, "host") from None
         return
     if address.version != 4:
-        raise RepositoryError(f"{host} is IPv6; expected IPv4, media is carried over IPv4 only so far")
+        raise RepositoryError(f"{host} is IPv6; expected IPv4, media is carried over IPv4 only so far", "host")
     if address.is_unspecified or address.is_multicast or host == "255.255.255.255":
-        raise RepositoryError(f"{host} is not the address of one host; expected that of the PBX node")
+        raise RepositoryError(f"{host} is not the address of one host; expected that of the PBX node", "host")

@@ -124,7 +124,7 @@ class Repository:
 
     async def put_all(self, icps: Sequence[IcpSpec], devices: Sequence[DeviceSpec]) -> int:
         """Add or change many by their names, all or nothing; returns how many differed. BatchError."""
-        problems: list[tuple[str, int, str]] = []
+        problems: list[tuple[str, int, RepositoryError]] = []
         refused: set[str] = set()
         put: dict[str, int] = {}
         changed = 0
@@ -134,7 +134,7 @@ class Repository:
                 try:
                     changed += _put_icp(session, stored, icp)
                 except RepositoryError as error:
-                    problems.append(("icp", index, str(error)))
+                    problems.append(("icp", index, error))
                     refused.add(icp.name)
             await session.flush()
             for index, spec in enumerate(devices):
@@ -144,8 +144,8 @@ class Repository:
                     changed += self._put_device(session, stored, spec)
                     put[spec.set_username] = index
                 except RepositoryError as error:
-                    problems.append(("device", index, str(error)))
-            problems += [("device", put[name], text) for name, text in _clashes(stored, put)]
+                    problems.append(("device", index, error))
+            problems += [("device", put[name], error) for name, error in _clashes(stored, put)]
             if problems:
                 raise BatchError(problems)
         return changed
@@ -205,8 +205,8 @@ class Repository:
     async def _put_one(self, session: AsyncSession, spec: DeviceSpec) -> tuple[DeviceRecord, bool]:
         stored = await _load(session, spec)
         changed = self._put_device(session, stored, spec)
-        for _, text in _clashes(stored, (spec.set_username,)):
-            raise RepositoryError(text)
+        for _, error in _clashes(stored, (spec.set_username,)):
+            raise error
         await session.flush()
         return self._device(stored.devices[spec.set_username]), changed
 
@@ -214,7 +214,7 @@ class Repository:
         spec.check()
         icp = stored.icps.get(spec.icp)
         if icp is None:
-            raise RepositoryError(f"there is no ICP {spec.icp}")
+            raise RepositoryError(f"there is no ICP {spec.icp}", "icp")
         row = stored.devices.get(spec.set_username)
         before = self._device(row) if row is not None else None
         hashes, password = _secrets(stored.realm, spec, before)
@@ -284,7 +284,7 @@ def _put_icp(session: AsyncSession, stored: _Stored, spec: IcpSpec) -> bool:
     return changed
 
 
-def _clashes(stored: _Stored, names: Iterable[str]) -> list[tuple[str, str]]:
+def _clashes(stored: _Stored, names: Iterable[str]) -> list[tuple[str, RepositoryError]]:
     """Those of the devices `names` that share their user name at the ICP with another one, and what to say of it.
 
     A call from the ICP finds its device by that name.
@@ -295,7 +295,8 @@ def _clashes(stored: _Stored, names: Iterable[str]) -> list[tuple[str, str]]:
         row = stored.devices[name]
         at_icp = row.icp_username or name
         if used[row.icp_id, at_icp] > 1:
-            found.append((name, f"another device has the ICP-side user name {at_icp} at the same ICP already"))
+            text = f"another device has the ICP-side user name {at_icp} at the same ICP already"
+            found.append((name, RepositoryError(text, "icp_username")))
     return found
 
 
@@ -307,7 +308,7 @@ def _secrets(realm: str, spec: DeviceSpec, before: DeviceRecord | None) -> tuple
     elif before is not None:
         hashes = before.set_ha1
     else:
-        raise RepositoryError(f"device {spec.set_username} is new and needs a set-side password")
+        raise RepositoryError(f"device {spec.set_username} is new and needs a set-side password", "set_password")
     if spec.icp_password:
         return hashes, spec.icp_password
     same = before is not None and before.set_ha1 == _hashes(spec.set_username, realm, before.icp_password)
@@ -317,7 +318,8 @@ def _secrets(realm: str, spec: DeviceSpec, before: DeviceRecord | None) -> tuple
         return hashes, before.icp_password
     raise RepositoryError(
         f"the ICP-side password of {spec.set_username} cannot become the set-side one, which is not kept in clear; "
-        "expected the set-side password, too"
+        "expected the set-side password, too",
+        "icp_password",
     )
 
 
