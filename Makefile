@@ -39,7 +39,7 @@ format: setup ## Put style and format right
 	@$(BIN)/ruff format .
 
 bench: setup ## Measure beside peers: make bench NAME=sip ARGS="--quick --check"
-	@PYTHONPATH=bench $(BIN)/python bench/$(NAME).py $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python bench/$(NAME).py $(ARGS)
 
 lock: ## Lock the dependencies anew (needs uv)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \

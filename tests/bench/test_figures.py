@@ -1,9 +1,10 @@
 """Spread and goals of the benches."""
 
 import pytest
-from figures import Figure, Goal, Metric, Outcome, Results, figure_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from figures import Figure, Goal, Metric, Outcome, Results, figure_of
 
 RATE = Metric("rate", "per s")
 DELAY = Metric("delay", "ms", higher_is_better=False)

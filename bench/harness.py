@@ -1,0 +1,276 @@
+"""What every bench shares: arguments, pinned processes, CPU time, rounds that alternate OPX and its peers, the report.
+
+A bench describes itself with a `Bench` and ends with `sys.exit(run(bench))`.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from figures import Figure, Goal, Judgement, Metric, Outcome, Results
+from opx import __version__
+from support.programs import OutsideProgram
+
+QUICK_LIMIT = 50.0
+"""Seconds in which a run with --quick is over."""
+QUICK_RESERVE = 3.0
+"""Seconds of these that are kept for stopping servers and for the report."""
+TICKS = os.sysconf("SC_CLK_TCK")
+CORES = sorted(os.sched_getaffinity(0))
+"""Processors that this run may use, as they were at its start."""
+
+Measure = Callable[[float], Mapping[str, float]]
+"""Loads a contender for so many seconds and returns its figures by metric. `Void` when the run says nothing."""
+
+
+class Void(Exception):
+    """A measurement that must not count, such as one with failed calls; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """`programs` are the executables it needs; without them it is named as absent."""
+
+    name: str
+    measure: Measure
+    programs: tuple[str, ...] = ()
+
+    def missing(self) -> list[str]:
+        return [name for name in self.programs if shutil.which(name) is None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many rounds, and for how many seconds each contender is loaded in each."""
+
+    rounds: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The first contender is ours, the first metric the figure of the last line."""
+
+    name: str
+    summary: str
+    metrics: tuple[Metric, ...]
+    contenders: tuple[Contender, ...]
+    goals: tuple[Goal, ...] = ()
+    full: Plan = Plan(rounds=5, seconds=8.0)
+    quick: Plan = Plan(rounds=3, seconds=3.0)
+
+
+# --- processors and processes
+
+
+def server_core() -> int:
+    """The processor that whatever is measured runs on."""
+    return CORES[0]
+
+
+def load_core() -> int:
+    """The processor that the load comes from; the server's where there is only one."""
+    return CORES[min(1, len(CORES) - 1)]
+
+
+@contextlib.contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Pins this thread for the time; processes started meanwhile stay pinned."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class PinnedProgram(OutsideProgram):
+    """A program on one processor from its first instruction on, all its processes with it."""
+
+    def __init__(self, arguments: Sequence[str], output: Path, *, core: int, cwd: Path | None = None) -> None:
+        super().__init__(arguments, output, cwd=cwd)
+        self._core = core
+
+    def __enter__(self) -> Self:
+        with on_core(self._core):
+            return super().__enter__()
+
+    def cpu_seconds(self) -> float:
+        """User and system time of all its processes so far."""
+        assert self._process is not None
+        return cpu_seconds(self._process.pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time in seconds of a process and all that descend from it, ended ones included.
+
+    An ended child counts once its parent has waited for it. ProcessLookupError when there is no such process.
+    """
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            # The name in parentheses may hold spaces and parentheses itself.
+            fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(entry.name)] = int(fields[1])
+        ticks[int(entry.name)] = sum(int(field) for field in fields[11:15])
+    if pid not in ticks:
+        raise ProcessLookupError(f"there is no process {pid}")
+    total = 0
+    for process, used in ticks.items():
+        ancestor = process
+        while ancestor not in (pid, 0):
+            ancestor = parents.get(ancestor, 0)
+        if ancestor == pid:
+            total += used
+    return total / TICKS
+
+
+# --- a run
+
+
+def run(
+    bench: Bench,
+    arguments: Sequence[str] | None = None,
+    *,
+    say: Callable[[str], None] = print,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """The whole run from the command line on; returns the exit status."""
+    parser = argparse.ArgumentParser(prog=bench.name, description=bench.summary)
+    parser.add_argument("--quick", action="store_true", help=f"fewer and shorter rounds: over in {QUICK_LIMIT:.0f} s")
+    parser.add_argument(
+        "--check", action="store_true", help="exit status 1 when a goal is missed by more than the run's own spread"
+    )
+    options = parser.parse_args(arguments)
+    say(f"{bench.name}: {bench.summary}")
+    say(f"machine: {machine()}")
+    present = []
+    for contender in bench.contenders:
+        if missing := contender.missing():
+            say(f"absent: {contender.name} ({', '.join(missing)} not installed; OPX_INSTALL_PEERS=1 make setup)")
+        else:
+            present.append(contender)
+    results = Results(bench.metrics, bench.contenders[0].name)
+    with on_core(load_core()):
+        our_problem = _measure(
+            results,
+            present,
+            bench.quick if options.quick else bench.full,
+            clock() + QUICK_LIMIT - QUICK_RESERVE if options.quick else None,
+            say,
+            clock,
+        )
+    judgements = [results.judge(goal) for goal in bench.goals]
+    for line in report(bench, results, [contender.name for contender in present], judgements):
+        say(line)
+    missed = any(judgement.outcome is Outcome.MISSED for judgement in judgements)
+    return 1 if our_problem or (options.check and missed) else 0
+
+
+def _measure(
+    results: Results,
+    contenders: Sequence[Contender],
+    plan: Plan,
+    deadline: float | None,
+    say: Callable[[str], None],
+    clock: Callable[[], float],
+) -> bool:
+    """All rounds, as long as a further one fits before `deadline`. Returns whether a run of ours was void."""
+    our_problem = False
+    longest = 0.0
+    for number in range(plan.rounds):
+        start = clock()
+        if number and deadline is not None and start + longest > deadline:
+            say(f"no time for round {number + 1} of {plan.rounds}")
+            break
+        # Who goes first changes, so that no one always finds the machine warm.
+        order = contenders if number % 2 == 0 else list(reversed(contenders))
+        one: dict[str, Mapping[str, float]] = {}
+        for contender in order:
+            try:
+                one[contender.name] = contender.measure(plan.seconds)
+            except Void as reason:
+                say(f"round {number + 1}: {contender.name} is void: {reason}")
+                our_problem |= contender.name == results.ours
+        results.add(one)
+        first = next(iter(results.metrics.values()))
+        parts = [f"{name} {_text(figures[first.name], first)}" for name, figures in one.items()]
+        say(f"round {number + 1} of {plan.rounds}: {first.name}: {', '.join(parts) or 'nothing valid'}")
+        longest = max(longest, clock() - start)
+    return our_problem
+
+
+# --- what is printed
+
+
+def machine() -> str:
+    """Processor, kernel and versions, since a figure without them says nothing."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    cores = f"{len(CORES)} processors, server on {server_core()}, load on {load_core()}"
+    if server_core() == load_core():
+        cores += " too, which distorts the figures"
+    return f"{model}; {cores}; Linux {platform.release()}; Python {platform.python_version()}; opx {__version__}"
+
+
+def report(bench: Bench, results: Results, present: Sequence[str], judgements: Sequence[Judgement]) -> list[str]:
+    """The table, the goals, and last the figure."""
+    rows = [["", *present, ""]]
+    for metric in bench.metrics:
+        cells = [_figure(results.figure(name, metric.name), metric) for name in present]
+        rows.append([metric.name, *cells, metric.unit])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["", *("  ".join(_cells(row, widths)).rstrip() for row in rows)]
+    lines.append("median of the rounds, ± the round farthest from it")
+    lines += [_goal(judgement, results, bench) for judgement in judgements]
+    first = bench.metrics[0]
+    lines.append(
+        f"{bench.name}: {results.ours} {_figure(results.figure(results.ours, first.name), first)} {first.unit}"
+    )
+    return lines
+
+
+def _cells(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    last = len(row) - 1
+    for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        yield cell.ljust(width) if column in (0, last) else cell.rjust(width)
+
+
+def _figure(figure: Figure | None, metric: Metric) -> str:
+    if figure is None:
+        return "-"
+    return f"{_text(figure.value, metric)} ± {_text(figure.spread, metric)}"
+
+
+def _text(value: float, metric: Metric) -> str:
+    return f"{value:,.{metric.decimals}f}"
+
+
+def _goal(judgement: Judgement, results: Results, bench: Bench) -> str:
+    goal = judgement.goal
+    metric = results.metrics[goal.metric]
+    reach = "at least" if metric.higher_is_better else "at most"
+    if goal.versus:
+        wanted = f"{reach} {goal.bound:g} times {goal.versus}"
+        got = f"{judgement.figure.value:.2f} ± {judgement.figure.spread:.2f}" if judgement.figure else ""
+    else:
+        wanted = f"{reach} {_text(goal.bound, metric)} {metric.unit}"
+        got = _figure(judgement.figure, metric) if judgement.figure else ""
+    why = f": {got}" if got else f": {goal.versus or bench.contenders[0].name} has no valid round"
+    return f"goal {judgement.outcome.value}: {metric.name} {wanted}{why}"
