@@ -195,6 +195,15 @@ class UserAgent:
     # --- ServerUser, for the transaction layer
 
     def on_request(self, transaction: ServerTransaction) -> None:
+        try:
+            self._dispatch(transaction)
+        except RemoteProtocolError as error:
+            # Something was malformed that only its user looked at; the transaction still needs its answer.
+            if not transaction.answered:
+                transaction.reply(error.status, to_tag=new_tag())
+            self._application.on_refused(transaction.flow, error)
+
+    def _dispatch(self, transaction: ServerTransaction) -> None:
         request = transaction.request
         to_tag = request.to_tag
         if not to_tag:

@@ -48,8 +48,12 @@ MAX_KNOWN_NAMES = 1024
 _canonical: dict[str, str] = {}
 _display: dict[str, str] = {}
 
+lookup = _canonical.get
+"""A spelling that was met before; the parser asks this first, for every line of every message."""
+
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -91,7 +95,7 @@ def quote(text: str) -> str:
 def unquote(text: str) -> str:
     """What a quoted-string says; anything else as it is."""
     if len(text) >= 2 and text[0] == '"' and text[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+        return _ESCAPED.sub(r"\1", text[1:-1]) if "\\" in text else text[1:-1]
     return text
 
 

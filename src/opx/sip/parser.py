@@ -2,8 +2,9 @@
 
 import re
 
+from opx.sip.address import NameAddr
 from opx.sip.errors import RemoteProtocolError
-from opx.sip.grammar import canonical, display_name, is_token
+from opx.sip.grammar import canonical, display_name, is_token, lookup
 from opx.sip.message import Request, Response
 
 MAX_HEAD_BYTES = 16 * 1024
@@ -82,7 +83,7 @@ def _parse_lines(lines: list[str]) -> Request | Response:
     broken = ""
     for line in lines:
         name, colon, _ = line.partition(":")
-        known = canonical(name)
+        known = lookup(name) or canonical(name)
         if not colon or not known or (known not in _KNOWN and not is_token(known)):
             broken = broken or line
             known = "x-unreadable"
@@ -146,37 +147,50 @@ def content_length(message: Request | Response) -> int | None:
 
 def validate(message: Request | Response) -> None:
     """Check what every message must have. RemoteProtocolError with the status that a request is answered with."""
-    answerable = message if isinstance(message, Request) else None
-    for name in MANDATORY:
-        if message.get(name) is None:
-            raise RemoteProtocolError(f"{display_name(name)} is missing", request=answerable)
     try:
-        _check_values(message)
+        _check(message)
     except RemoteProtocolError as error:
-        error.request = error.request or answerable
+        if error.request is None and isinstance(message, Request):
+            error.request = message
         raise
 
 
-def _check_values(message: Request | Response) -> None:
+def _check(message: Request | Response) -> None:
     names = message.names
-    for name in SINGLE:
-        if names.count(name) > 1:
-            raise RemoteProtocolError(f"{display_name(name)} stands twice")
-    _ = message.via
-    for address in ("from", "to"):
-        if not message.get(address):
-            raise RemoteProtocolError(f"{display_name(address)} is empty")
-    if not message.call_id or any(char.isspace() for char in message.call_id):
+    for name in MANDATORY:
+        if name not in names:
+            raise RemoteProtocolError(f"{display_name(name)} is missing")
+    if len(set(names)) != len(names):
+        for name in SINGLE:
+            if names.count(name) > 1:
+                raise RemoteProtocolError(f"{display_name(name)} stands twice")
+    if not _USUAL_VIA.match(message.need("via")):
+        _ = message.via
+    for name in ("from", "to"):
+        value = message.need(name)
+        if not _USUAL_ADDRESS.match(value):
+            NameAddr.parse(value)
+    call_id = message.call_id
+    if not call_id or " " in call_id or "\t" in call_id:
         raise RemoteProtocolError("malformed Call-ID")
     cseq = message.cseq
     if isinstance(message, Request):
         if cseq.method != message.method:
             raise RemoteProtocolError("CSeq names another method")
-        if not message.from_.uri.scheme or not message.to.uri.scheme:
-            raise RemoteProtocolError("malformed address")
         _ = message.max_forwards
-        _ = message.target
+        if not _USUAL_URI.match(message.uri):
+            _ = message.target
 
+
+# What nearly every message looks like, told in one step; anything else is taken apart.
+_HOST_PORT = (
+    r"(?:[A-Za-z0-9_][A-Za-z0-9_.\-]*|\[[0-9A-Fa-f:.]{2,45}\])(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
+)
+_WORD = r"[A-Za-z0-9\-_.!~*'%+]+"
+_SIP_URI = rf"sips?:(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]+@)?{_HOST_PORT}(?:;{_WORD}(?:={_WORD})?)*"
+_USUAL_URI = re.compile(rf"{_SIP_URI}\Z")
+_USUAL_ADDRESS = re.compile(rf'(?:"[^"\\]*"|[A-Za-z0-9\-. ]*)\s*<{_SIP_URI}>(?:;{_WORD}(?:={_WORD})?)*\Z')
+_USUAL_VIA = re.compile(rf"SIP/2\.0/(?:UDP|TCP|TLS) {_HOST_PORT}(?:;{_WORD}(?:={_WORD})?)*\Z")
 
 _KNOWN = frozenset(
     canonical(name)
