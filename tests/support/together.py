@@ -1,7 +1,9 @@
 """Several processes that do the same thing at the same moment."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 LIMIT = 60.0
 """Seconds until a process that hangs fails its test."""
@@ -10,7 +12,7 @@ LIMIT = 60.0
 def run_together(count: int, prepare: str, act: str, *arguments: str) -> list[str]:
     """Run Python code in `count` processes; `act` starts in all of them when `prepare` has ended in all.
 
-    `arguments` are their `sys.argv[1:]`. Returns what each printed.
+    `arguments` are their `sys.argv[1:]`; `support` can be imported. Returns what each printed.
     """
     code = f"import sys\n{prepare}\nprint('.', flush=True)\nsys.stdin.readline()\n{act}"
     processes = [
@@ -20,6 +22,7 @@ def run_together(count: int, prepare: str, act: str, *arguments: str) -> list[st
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         )
         for _ in range(count)
     ]
