@@ -3,14 +3,14 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-Key = tuple[str | int, ...]
+from opx.toml_lines import Key, TomlLines
 
 
 class Settings(BaseModel):
@@ -46,90 +46,100 @@ def parse_settings(model: type[ModelT], text: str, name: str) -> ModelT:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        match = re.search(r"\(at line (\d+), column \d+\)", str(error))
-        line = match.group(1) if match else "1"
-        raise ConfigError([f"{name}:{line}: {re.sub(r' [(]at .*', '', str(error))}; expected TOML"]) from None
+        raise ConfigError([_not_toml(str(error), text, name)]) from None
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError([_problem(model, detail, text, name) for detail in error.errors()]) from None
+        lines = TomlLines(text)
+        placed = sorted(((lines.of(detail["loc"]), detail) for detail in error.errors()), key=lambda pair: pair[0])
+        raise ConfigError([_problem(model, detail, f"{name}:{line}") for line, detail in placed]) from None
 
 
 def line_of(text: str, key: Key) -> int:
-    """The line on which a key stands, or its nearest table when it is missing; counted from 1."""
-    best_line, best_depth = 1, 0
-    counts: dict[tuple[str, ...], int] = {}
-    table: Key = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$", line)
-        if header:
-            names = _dotted(header.group(2))
-            if header.group(1) == "[[":
-                counts[names] = counts.get(names, -1) + 1
-            table = _indexed(names, counts)
-            here: Key = table
-        else:
-            assignment = re.match(r"\s*([A-Za-z0-9_\-.\"' ]+?)\s*=", line)
-            if not assignment:
-                continue
-            here = (*table, *_dotted(assignment.group(1)))
-        depth = _common(here, key)
-        if depth > best_depth and depth == len(here):
-            best_line, best_depth = number, depth
-    return best_line
+    """The line on which a key of a valid text stands, or the nearest table around it; counted from 1."""
+    return TomlLines(text).of(key)
 
 
-def _dotted(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in text.split("."))
+def _not_toml(message: str, text: str, name: str) -> str:
+    """tomllib ends its messages with the place: "(at line 3, column 5)" or "(at end of document)"."""
+    problem, _, place = message.partition(" (at ")
+    match = re.match(r"line (\d+)", place)
+    line = int(match.group(1)) if match else max(1, len(text.splitlines()))
+    if problem == "Cannot overwrite a value":
+        return f"{name}:{line}: a key is there twice; expected each key once"
+    return f"{name}:{line}: {problem}; expected TOML"
 
 
-def _indexed(names: tuple[str, ...], counts: dict[tuple[str, ...], int]) -> Key:
-    key: list[str | int] = []
-    for depth in range(1, len(names) + 1):
-        key.append(names[depth - 1])
-        if names[:depth] in counts:
-            key.append(counts[names[:depth]])
-    return tuple(key)
-
-
-def _common(one: Key, other: Key) -> int:
-    depth = 0
-    for left, right in zip(one, other, strict=False):
-        if left != right:
-            break
-        depth += 1
-    return depth
-
-
-def _problem(model: type[BaseModel], detail: ErrorDetails, text: str, name: str) -> str:
+def _problem(model: type[BaseModel], detail: ErrorDetails, place: str) -> str:
     key: Key = detail["loc"]
     dotted = ".".join(str(part) if isinstance(part, str) else f"[{part}]" for part in key).replace(".[", "[")
-    line = line_of(text, key)
-    where = f"{name}:{line}: {dotted}" if dotted else f"{name}:{line}"
-    if detail["type"] == "extra_forbidden":
+    where = f"{place}: {dotted}" if dotted else place
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
         known = _known_keys(model, key[:-1])
         near = difflib.get_close_matches(str(key[-1]), known, 1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(known))}"
         return f"{where}: unknown key; {hint}"
-    if detail["type"] == "missing":
-        return f"{where}: is missing; expected a value"
+    if kind == "missing":
+        return f"{where}: is missing; expected {_kind_at(model, key)}"
+    if kind == "string_pattern_mismatch":
+        return f"{where}: is not allowed; expected text that matches {context['pattern']}"
+    if kind in _KINDS:
+        return f"{where}: is not allowed; expected {_KINDS[kind]}"
     message = detail["msg"].removeprefix("Value error, ")
     if "; expected" in message:
         return f"{where}: {message}"
-    return f"{where}: is not allowed; expected: {message.removeprefix('Input ').removeprefix('should be ')}"
+    return f"{where}: is not allowed; expected {message.removeprefix('Input ').removeprefix('should be ')}"
+
+
+_KINDS = {
+    "string_type": "text in quotes",
+    "tuple_type": "a list in brackets",
+    "list_type": "a list in brackets",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "path_type": "a path in quotes",
+}
+"""What pydantic's error types ask for, in the words of who writes a settings file."""
+
+
+def _kind_at(model: type[BaseModel], key: Key) -> str:
+    """What a missing key wants to be."""
+    owner = _model_at(model, key[:-1])
+    field = owner.model_fields.get(str(key[-1])) if owner else None
+    annotation = get_origin(field.annotation) or field.annotation if field else None
+    named = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+    if isinstance(annotation, type):
+        if issubclass(annotation, (BaseModel, Mapping)):
+            return "a table"
+        if issubclass(annotation, (tuple, list)):
+            return "a list in brackets"
+        return named.get(annotation, "a value")
+    return "a value"
 
 
 def _known_keys(model: type[BaseModel], key: Key) -> list[str]:
-    current = model
+    owner = _model_at(model, key)
+    return list(owner.model_fields) if owner else []
+
+
+def _model_at(model: type[BaseModel], key: Key) -> type[BaseModel] | None:
+    """The model of the table at `key`."""
+    current: type[BaseModel] | None = model
     for part in key:
-        if isinstance(part, int):
-            continue
-        field = current.model_fields.get(part)
-        inner = _model_in(field.annotation) if field else None
-        if inner is None:
-            return []
-        current = inner
-    return list(current.model_fields)
+        if current is None:
+            return None
+        if isinstance(part, str):
+            field = current.model_fields.get(part)
+            current = _model_in(field.annotation) if field else None
+    return current
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
