@@ -14,11 +14,26 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With OPX_NO_SKIPS=1 a skipped test has failed: what it needs was to be there."""
     report = yield
-    if os.environ.get("OPX_NO_SKIPS") == "1" and report.skipped and not hasattr(report, "wasxfail"):
+    if not hasattr(report, "wasxfail"):
+        _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a file that is skipped as a whole."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("OPX_NO_SKIPS") == "1" and report.skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped where no test may be: {reason}"
-    return report
+        report.longrepr = f"{report.nodeid} was skipped where no test may be: {reason}"
 
 
 @pytest.fixture
