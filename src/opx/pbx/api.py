@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 from collections.abc import Awaitable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Path
 from pydantic import BaseModel, Field
@@ -59,7 +59,14 @@ def build_api(node: PbxNode, repository: ExtensionRepository, token: str, system
         if not hmac.compare_digest(given, token.encode()):
             raise HTTPException(401, "a valid token is needed", {"WWW-Authenticate": "Bearer"})
 
-    app = FastAPI(title="OPX PBX node", version="1", dependencies=[Depends(authorised)], docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="OPX PBX node",
+        version="1",
+        dependencies=[Depends(authorised)],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
 
     def view(record: ExtensionRecord) -> ExtensionView:
         registered = bool(node.registrar.contacts(record.number))
@@ -82,6 +89,10 @@ def build_api(node: PbxNode, repository: ExtensionRepository, token: str, system
     @app.get("/api/v1/system")
     async def read_system() -> System:
         return system
+
+    @app.get("/api/v1/openapi.json", include_in_schema=False)
+    async def describe() -> dict[str, Any]:
+        return app.openapi()
 
     @app.get("/api/v1/extensions")
     async def list_extensions() -> list[ExtensionView]:
