@@ -14,6 +14,8 @@ from opx.gateway.writer import BACKOFF_MAX, BACKOFF_MIN, WriteBehind
 from support.gateway_store import SPEC, opened, with_icp
 
 INTERVAL = 0.5
+LIMIT = 20.0
+"""Seconds until a test that waits in vain fails."""
 
 
 def binding(cseq: int, contact: str = "sip:tw1@192.0.2.9") -> BindingRow:
@@ -74,13 +76,14 @@ class Clock:
 
     async def pass_one(self) -> None:
         """Wait until someone sleeps, and end that."""
-        await self._asleep.wait()
+        await self.asleep()
         self._asleep.clear()
         self._wakes.put_nowait(None)
 
     async def asleep(self) -> float:
         """Wait until someone sleeps again; for how long."""
-        await self._asleep.wait()
+        async with asyncio.timeout(LIMIT):
+            await self._asleep.wait()
         return self.sleeps[-1]
 
 
@@ -211,16 +214,20 @@ async def test_timeline_entries_over_the_bound_are_dropped_with_a_warning_but_bi
     assert "timeline entries dropped because they could not be written: 2 in all" in caplog.text
 
 
-async def test_entries_that_came_during_a_failing_write_count_as_dropped_when_they_do_not_fit() -> None:
+async def test_what_came_during_a_failing_write_is_newer_and_entries_that_do_not_fit_count_as_dropped() -> None:
     database = Database(failure=broken(), gate=asyncio.Event())
     writer = WriteBehind(database, max_timeline=3)
     for text in ("0", "1"):
         writer.add_timeline(entry(text))
+    writer.save_binding(binding(1))
+    writer.save_icp_binding(IcpBindingRow(1, "c", 1, 9.0))
     flushing = asyncio.create_task(writer.flush())
     while not database.tries:
         await asyncio.sleep(0)
     for text in ("2", "3", "4"):
         writer.add_timeline(entry(text))
+    writer.save_binding(binding(2))
+    writer.save_icp_binding(IcpBindingRow(1, "c", 2, 9.0))
     assert database.gate is not None
     database.gate.set()
     with pytest.raises(OperationalError):
@@ -228,7 +235,10 @@ async def test_entries_that_came_during_a_failing_write_count_as_dropped_when_th
     database.failure = None
     await writer.flush()
 
-    assert [row.text for row in database.batches[0].timeline] == ["0", "1", "2"]
+    (batch,) = database.batches
+    assert [row.text for row in batch.timeline] == ["0", "1", "2"]
+    assert batch.bindings == [binding(2)]
+    assert batch.icp_bindings == [IcpBindingRow(1, "c", 2, 9.0)]
     assert writer.dropped == 2
 
 
@@ -246,6 +256,7 @@ async def test_a_stop_in_the_middle_of_a_write_waits_for_it_and_keeps_the_order(
     for _ in range(10):
         await asyncio.sleep(0)
     assert not stopping.done()
+    assert database.tries == 1
     gate.set()
     await stopping
 

@@ -1,6 +1,7 @@
 """Databases are brought up to date at the start, and only forward."""
 
 import asyncio
+import fcntl
 import sqlite3
 import stat
 from pathlib import Path
@@ -228,6 +229,19 @@ def test_starts_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
 
     assert answers == ["ready"] * 4
     assert rows(path, "SELECT count(*) FROM parent") == [(1,)]
+
+
+async def test_a_start_waits_for_another_one_before_it_makes_or_touches_the_database(tmp_path: Path) -> None:
+    path, scripts = tmp_path / "some.db", scripts_of(tmp_path / "scripts", FIRST)
+    with (tmp_path / "some.db.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        start = asyncio.create_task(migrated(path, scripts))
+        done, _ = await asyncio.wait({start}, timeout=0.2)
+        assert not done
+        assert not path.exists()
+    await start
+
+    assert rows(path, "SELECT id FROM parent") == [(1,)]
 
 
 async def test_a_writer_waits_for_its_turn_instead_of_failing_half_way(tmp_path: Path) -> None:

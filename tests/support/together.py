@@ -14,6 +14,7 @@ def run_together(count: int, prepare: str, act: str, *arguments: str) -> list[st
 
     `arguments` are their `sys.argv[1:]`; `support` can be imported. Returns what each printed.
     """
+    folders = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     code = f"import sys\n{prepare}\nprint('.', flush=True)\nsys.stdin.readline()\n{act}"
     processes = [
         subprocess.Popen(
@@ -22,7 +23,7 @@ def run_together(count: int, prepare: str, act: str, *arguments: str) -> list[st
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
         )
         for _ in range(count)
     ]
