@@ -26,6 +26,11 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 
 echo "Setting up $venv with $("$python" --version) ..."
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+# A folder that a broken-off set-up left, or whose Python is gone, is made anew; nothing is ever installed outside of it.
+whole='import sys, pip; sys.exit(sys.prefix == sys.base_prefix or sys.version_info < (3, 11))'
+if ! "$venv/bin/python" -c "$whole" 2>/dev/null; then
+    "$python" -m venv --clear "$venv"
+fi
+export PIP_REQUIRE_VIRTUALENV=1
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
