@@ -14,6 +14,11 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 
+if ! command -v apt-get >/dev/null; then
+    echo "OPX_INSTALL_PEERS=1 needs Debian's apt-get to install:$missing" >&2
+    exit 1
+fi
+
 # Debian's maintainer scripts ask this file whether they may start a daemon; 101 says no.
 policy=/usr/sbin/policy-rc.d
 kept=
@@ -30,6 +35,8 @@ restore() {
     fi
 }
 trap restore EXIT
+trap 'exit 130' INT
+trap 'exit 143' HUP TERM
 printf '#!/bin/sh\nexit 101\n' >"$policy"
 chmod 755 "$policy"
 
