@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from opx.gateway.changes import ChangeListener
 from opx.gateway.importing import import_file
@@ -45,21 +46,36 @@ class GatewayService:
     def __init__(self, settings: GatewaySettings, on_entry: Callable[[Entry], None] | None = None) -> None:
         self.settings = settings
         self._on_entry = on_entry
-        self._tasks: list[asyncio.Task[None]] = []
+        self._running = AsyncExitStack()
 
     async def start(self) -> None:
         """SecretsError, DatabaseTooNew, ConfigError or OSError, each saying what is wrong."""
         settings = self.settings
         key = load_key(settings.key_file, create=not settings.database.exists())
+        async with AsyncExitStack() as stack:
+            await self._start(stack, key)
+            self._running = stack.pop_all()
+        # What lives now lives on; the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
+        log.info("gateway: set side %s, ICP side %s", self.set_stack.address, self.icp_stack.address)
+
+    async def _start(self, stack: AsyncExitStack, key: bytes) -> None:
+        """Part by part; `stack` stops those that run, the last first."""
+        settings = self.settings
         self.repository = Repository(open_engine(settings.database_url), Sealer(key))
+        stack.push_async_callback(self.repository.close)
         realm = await self.repository.open(settings.digest.realm)
         if settings.import_file is not None:
             await import_file(self.repository, settings.import_file, permit_weak=settings.permit_weak_passwords)
         self.writer = WriteBehind(self.repository)
         self.writer.start()
+        stack.push_async_callback(self.writer.stop)
         self.driver = _driver(settings)
+        stack.push_async_callback(self.driver.stop)
         await self.driver.start()
         self.clock = WheelClock()
+        stack.callback(self.clock.stop)
         limits = _limits(settings)
         self.set_stack = _stack(self.clock, settings.set_side.address, settings.set_side.port, settings, limits)
         self.icp_stack = _stack(self.clock, settings.icp_side.address, settings.icp_side.port, settings, limits)
@@ -67,34 +83,27 @@ class GatewayService:
         self.set_stack.attach(self.signalling.set_agent)
         self.icp_stack.attach(self.signalling.icp_agent)
         await self.reload()
-        await self.set_stack.start()
-        await self.icp_stack.start()
+        for face in (self.set_stack, self.icp_stack):
+            await face.start()
+            stack.push_async_callback(face.stop)
         self.clock.start()
         await self._restore()
         self.signalling.start()
+        stack.push_async_callback(self._hang_up)
         self.changes = ChangeListener(settings.control_socket, self.reload)
         await self.changes.start()
-        self._tasks = [asyncio.create_task(self._resolve_forever())]
-        # What lives now lives on; the collector need not walk it again and again.
-        gc.collect()
-        gc.freeze()
-        log.info("gateway: set side %s, ICP side %s", self.set_stack.address, self.icp_stack.address)
+        stack.push_async_callback(self.changes.stop)
+        resolving = asyncio.create_task(self._resolve_forever())
+        stack.callback(resolving.cancel)
 
     async def stop(self) -> None:
         """Hang up, and write down what a restart goes on with."""
-        await self.changes.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._running.aclose()
+
+    async def _hang_up(self) -> None:
         self.signalling.stop()
         self._save_icp_registrations()
         await self.desk.drain()
-        await self.set_stack.stop()
-        await self.icp_stack.stop()
-        self.clock.stop()
-        await self.driver.stop()
-        await self.writer.stop()
-        await self.repository.close()
 
     # --- wiring
 

@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from opx.pbx.api import System, build_api
@@ -28,25 +29,52 @@ class PbxService:
     def __init__(self, settings: PbxSettings, on_event: Callable[[str], None] | None = None) -> None:
         self.settings = settings
         self._on_event = on_event or log.info
+        self._running = AsyncExitStack()
 
     async def start(self) -> None:
         """SecretsError, DatabaseTooNew or OSError, each saying what is wrong."""
         settings = self.settings
         key = load_key(settings.key_file, create=not settings.database.exists())
+        async with AsyncExitStack() as stack:
+            await self._start(stack, key)
+            self._running = stack.pop_all()
+        log.info("pbx: %s, management API on port %d", self.stack.address, settings.api_port)
+
+    async def _start(self, stack: AsyncExitStack, key: bytes) -> None:
+        """Part by part; `stack` stops those that run, the last first."""
+        settings = self.settings
         self.repository = ExtensionRepository(open_engine(settings.database_url), Sealer(key))
+        stack.push_async_callback(self.repository.close)
         await self.repository.open()
         for wanted in settings.extension:
             await self.repository.ensure(wanted.number, wanted.name, wanted.type, wanted.password)
         self.clock = WheelClock()
+        stack.callback(self.clock.stop)
         self.stack = SipStack(self.clock, (settings.address, settings.port), transports=settings.transports)
-        self.node = PbxNode(
+        self.node = await self._node()
+        self.stack.attach(self.node.agent)
+        await self.stack.start()
+        stack.push_async_callback(self.stack.stop)
+        self.clock.start()
+        stack.callback(self.node.stop)
+        files = ensure_certificate(settings.certificates, [settings.address], "OPX PBX node CA")
+        system = System(name=settings.name, version=settings.version, ct_gateway_version=settings.ct_gateway_version)
+        app = build_api(self.node, self.repository, load_token(settings.token_file), system)
+        self.server = HttpsServer(app, settings.address, settings.api_port, files.certificate, files.key)
+        await self.server.start()
+        stack.push_async_callback(self.server.stop)
+
+    async def stop(self) -> None:
+        """Hang up all calls and close."""
+        await self._running.aclose()
+
+    async def _node(self) -> PbxNode:
+        settings = self.settings
+        algorithms = [Algorithm(name) for name in settings.digest_algorithms]
+        return PbxNode(
             wheel=self.clock.wheel,
             flows=self.stack,
-            verifier=DigestVerifier(
-                settings.realm,
-                NonceIssuer(os.urandom(32)),
-                [Algorithm(name) for name in settings.digest_algorithms],
-            ),
+            verifier=DigestVerifier(settings.realm, NonceIssuer(os.urandom(32)), algorithms),
             extensions={record.number: record for record in await self.repository.all()},
             tests={
                 settings.echo: lambda: TestNumber(settings.address, settings.rtp_ports, echo=True),
@@ -58,22 +86,6 @@ class PbxService:
             calls_per_extension=settings.calls_per_extension,
             on_event=self._on_event,
         )
-        self.stack.attach(self.node.agent)
-        await self.stack.start()
-        self.clock.start()
-        files = ensure_certificate(settings.certificates, [settings.address], "OPX PBX node CA")
-        system = System(name=settings.name, version=settings.version, ct_gateway_version=settings.ct_gateway_version)
-        app = build_api(self.node, self.repository, load_token(settings.token_file), system)
-        self.server = HttpsServer(app, settings.address, settings.api_port, files.certificate, files.key)
-        await self.server.start()
-        log.info("pbx: %s, management API on port %d", self.stack.address, settings.api_port)
-
-    async def stop(self) -> None:
-        await self.server.stop()
-        self.node.stop()
-        await self.stack.stop()
-        self.clock.stop()
-        await self.repository.close()
 
 
 def load_token(path: Path) -> str:
