@@ -1,11 +1,16 @@
-"""What all tests share: how skips count, and networks of their own."""
+"""What all tests share: how skips count, how properties are tried, and networks of their own."""
 
 import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.network import LoopbackNetwork, claim_network
+
+# The same examples in every run, and no verdict by the clock: a busy machine is no failure.
+settings.register_profile("opx", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("opx")
 
 
 @pytest.hookimpl(wrapper=True)
