@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar, get_origin
+from typing import Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -17,6 +17,13 @@ class Settings(BaseModel):
     """Base of all settings: unknown keys are mistakes, values do not change while a program runs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def beside(self, folder: Path) -> Self:
+        """The same with the relative paths of the file's top level taken from `folder`."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return self.model_copy(
+            update={name: folder / value for name, value in values.items() if isinstance(value, Path)}
+        )
 
 
 class ConfigError(Exception):
@@ -31,14 +38,18 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def load_settings(model: type[ModelT], path: Path) -> ModelT:
-    """Read `path` into `model`. ConfigError with all mistakes at once."""
+    """Read `path` into `model`. ConfigError with all mistakes at once.
+
+    Relative paths that `Settings` hold start at the file's folder, not at wherever the program was started.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{path}: is not UTF-8 text"]) from None
-    return parse_settings(model, text, str(path))
+    settings = parse_settings(model, text, str(path))
+    return settings.beside(path.absolute().parent) if isinstance(settings, Settings) else settings
 
 
 def parse_settings(model: type[ModelT], text: str, name: str) -> ModelT:

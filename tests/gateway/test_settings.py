@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from opx.config import ConfigError, parse_settings
-from opx.gateway.settings import GatewaySettings, load_gateway_settings
+from opx.config import ConfigError, load_settings, parse_settings
+from opx.gateway.settings import GatewaySettings
 
 SIDES = """\
 [set_side]
@@ -174,7 +174,7 @@ def test_relative_paths_start_at_the_file_and_absolute_ones_stay(tmp_path: Path)
     file = tmp_path / "gateway.toml"
     file.write_text('database = "data/g.db"\nkey_file = "/etc/opx/g.key"\n' + SIDES)
 
-    read = load_gateway_settings(file)
+    read = load_settings(GatewaySettings, file)
 
     assert read.database == tmp_path / "data" / "g.db"
     assert read.key_file == Path("/etc/opx/g.key")
@@ -185,4 +185,4 @@ def test_relative_paths_start_at_the_file_and_absolute_ones_stay(tmp_path: Path)
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gateway\.toml: cannot be read: No such file or directory"):
-        load_gateway_settings(tmp_path / "gateway.toml")
+        load_settings(GatewaySettings, tmp_path / "gateway.toml")

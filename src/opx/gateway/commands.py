@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from opx.config import load_settings
 from opx.gateway.changes import Told, tell_change
 from opx.gateway.importing import import_file, read_password, weakness_of
 from opx.gateway.repository import MIGRATIONS, DeviceSpec, Repository, RepositoryError
-from opx.gateway.settings import GatewaySettings, load_gateway_settings
+from opx.gateway.settings import GatewaySettings
 from opx.program import log_to_stderr, owner_errors, run_service
 from opx.store.engine import open_engine
 from opx.store.migrations import is_behind
@@ -61,7 +62,7 @@ def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
 
     log_to_stderr(log_level)
     with owner_errors():
-        settings = load_gateway_settings(config)
+        settings = load_settings(GatewaySettings, config)
         service = GatewayService(settings, on_entry=lambda entry: typer.echo(f"{entry.kind}: {entry.text}"))
         face = settings.set_side
         run_service(service, on_ready=lambda: typer.echo(f"ready: gateway, set side {face.address}:{face.port}"))
@@ -256,7 +257,7 @@ def device_remove(username: str, config: ConfigOption = CONFIG) -> None:
 
 def _settings(config: Path) -> GatewaySettings:
     with owner_errors():
-        return load_gateway_settings(config)
+        return load_settings(GatewaySettings, config)
 
 
 def _with_repository(settings: GatewaySettings, work: Callable[[Repository], Awaitable[T]]) -> T:

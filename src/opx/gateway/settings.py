@@ -2,12 +2,12 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from sqlalchemy import URL
 
-from opx.config import Settings, load_settings
+from opx.config import Settings
 
 MIN_PORTS_PER_WORKER = 4
 """A call takes two ports per side; less than two calls are no slice worth a process."""
@@ -237,7 +237,7 @@ class Limits(_Table):
 
 
 class GatewaySettings(_Table):
-    """The whole file. Relative paths start at its folder when it is read by `load_gateway_settings`."""
+    """The whole file. Relative paths start at its folder."""
 
     database: Path = Path("gateway.db")
     key_file: Path = Path("gateway.key")
@@ -307,14 +307,3 @@ class GatewaySettings(_Table):
     @property
     def database_url(self) -> URL:
         return URL.create("sqlite+aiosqlite", database=str(self.database.absolute()))
-
-    def beside(self, folder: Path) -> Self:
-        """The same with relative paths taken from `folder`."""
-        names = ("database", "key_file", "control_socket", "import_file")
-        paths = {name: getattr(self, name) for name in names}
-        return self.model_copy(update={name: folder / path for name, path in paths.items() if path is not None})
-
-
-def load_gateway_settings(path: Path) -> GatewaySettings:
-    """The settings in `path`. ConfigError with all mistakes at once."""
-    return load_settings(GatewaySettings, path).beside(path.absolute().parent)
