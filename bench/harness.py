@@ -114,7 +114,7 @@ def cpu_seconds(pid: int) -> float:
     An ended child counts once its parent has waited for it. ProcessLookupError when there is no such process.
     """
     parents: dict[int, int] = {}
-    ticks: dict[int, int] = {}
+    used: dict[int, float] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -123,18 +123,31 @@ def cpu_seconds(pid: int) -> float:
             fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
+        own, of_children = (int(fields[at]) + int(fields[at + 1]) for at in (11, 13))
         parents[int(entry.name)] = int(fields[1])
-        ticks[int(entry.name)] = sum(int(field) for field in fields[11:15])
-    if pid not in ticks:
+        used[int(entry.name)] = max(own / TICKS, _scheduled(entry)) + of_children / TICKS
+    if pid not in used:
         raise ProcessLookupError(f"there is no process {pid}")
-    total = 0
-    for process, used in ticks.items():
+    total = 0.0
+    for process, seconds in used.items():
         ancestor = process
         while ancestor not in (pid, 0):
             ancestor = parents.get(ancestor, 0)
         if ancestor == pid:
-            total += used
-    return total / TICKS
+            total += seconds
+    return total
+
+
+def _scheduled(process: Path) -> float:
+    """Time of the living threads by the scheduler's clock, 0 where the kernel does not tell.
+
+    The times in `stat` are cut down to ticks of 10 ms, which weighs on a server of many processes.
+    """
+    nanoseconds = 0
+    for thread in (process / "task").glob("*/schedstat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            nanoseconds += int(thread.read_text().split()[0])
+    return nanoseconds / 1e9
 
 
 # --- a run

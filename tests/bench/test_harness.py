@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 from figures import Goal, Metric
-from harness import QUICK_LIMIT, Bench, Contender, Measure, PinnedProgram, Plan, Void, cpu_seconds, run, server_core
+from harness import (
+    QUICK_LIMIT,
+    TICKS,
+    Bench,
+    Contender,
+    Measure,
+    PinnedProgram,
+    Plan,
+    Void,
+    cpu_seconds,
+    run,
+    server_core,
+)
 from support.programs import wait_until
 
 SHORT = Plan(rounds=3, seconds=1)
@@ -143,6 +155,13 @@ def tree(tmp_path: Path) -> Iterator[PinnedProgram]:
 
 def test_cpu_time_is_that_of_the_whole_tree_of_processes(tree: PinnedProgram) -> None:
     assert tree.cpu_seconds() >= 0.55
+
+
+def test_cpu_time_is_finer_than_the_ticks_of_the_kernel(tmp_path: Path) -> None:
+    with PinnedProgram(["sleep", "600"], tmp_path / "output", core=server_core()) as program:
+        wait_until(lambda: program.cpu_seconds() > 0)
+        ticks = program.cpu_seconds() * TICKS
+        assert abs(ticks - round(ticks)) > 1e-6
 
 
 def test_a_pinned_program_keeps_its_children_on_its_processor(tree: PinnedProgram) -> None:
