@@ -268,7 +268,13 @@ def _cells(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
 def _figure(figure: Figure | None, metric: Metric) -> str:
     if figure is None:
         return "-"
-    return f"{_text(figure.value, metric)} ± {_text(figure.spread, metric)}"
+    return _with_spread(figure, metric.decimals)
+
+
+def _with_spread(figure: Figure, decimals: int) -> str:
+    """One round says nothing of a spread, and ± 0 would claim that there is none."""
+    spread = f"± {figure.spread:,.{decimals}f}" if figure.rounds > 1 else "(one round)"
+    return f"{figure.value:,.{decimals}f} {spread}"
 
 
 def _text(value: float, metric: Metric) -> str:
@@ -281,7 +287,7 @@ def _goal(judgement: Judgement, results: Results, bench: Bench) -> str:
     reach = "at least" if metric.higher_is_better else "at most"
     if goal.versus:
         wanted = f"{reach} {goal.bound:g} times {goal.versus}"
-        got = f"{judgement.figure.value:.2f} ± {judgement.figure.spread:.2f}" if judgement.figure else ""
+        got = _with_spread(judgement.figure, 2) if judgement.figure else ""
     else:
         wanted = f"{reach} {_text(goal.bound, metric)} {metric.unit}"
         got = _figure(judgement.figure, metric) if judgement.figure else ""

@@ -45,6 +45,11 @@ def test_the_last_line_is_our_figure() -> None:
     assert lines[-1] == "trial: OPX 1,234 ± 0 per s"
 
 
+def test_one_round_claims_no_spread() -> None:
+    once = bench(Contender("OPX", steady(5)), plan=Plan(rounds=1, seconds=1))
+    assert run_it(once)[1][-1] == "trial: OPX 5 (one round) per s"
+
+
 def test_a_missed_goal_fails_only_a_check() -> None:
     missed = bench(Contender("OPX", steady(10)), goals=(Goal("rate", 20),))
     assert run_it(missed)[0] == 0
