@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-import logging
+import gc
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Protocol
 import uvloop
 
 from opx.config import ConfigError
+from opx.logging import set_up
 from opx.store.migrations import DatabaseTooNew
 from opx.store.secrets import SecretsError
 
@@ -31,6 +33,7 @@ async def _run(service: Service, on_ready: Callable[[], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     await service.start()
+    settle_memory()
     on_ready()
     try:
         await stopped.wait()
@@ -39,15 +42,20 @@ async def _run(service: Service, on_ready: Callable[[], None]) -> None:
 
 
 def log_to_stderr(level: str) -> None:
-    """Plain lines with time and origin; `level` by its name."""
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
-    # SQL statements could carry what was sealed a moment later.
-    logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    """Lines for people, or JSON with OPX_LOG_FORMAT=json. Ends the program when there is no such level."""
+    with owner_errors():
+        set_up(level, as_json=os.environ.get("OPX_LOG_FORMAT") == "json")
+
+
+def settle_memory() -> None:
+    """For servers, once they are up: what lives now lives on, and what comes later is looked through seldom.
+
+    Tens of thousands of transactions linger for half a minute by design; walking them again and again for cycles that
+    are not there cost an eighth of the processor.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @contextlib.contextmanager
