@@ -1,7 +1,6 @@
 """Wires the gateway's rooms, starts and stops them. The only place that knows them all."""
 
 import asyncio
-import gc
 import logging
 import os
 import socket
@@ -55,9 +54,6 @@ class GatewayService:
         async with AsyncExitStack() as stack:
             await self._start(stack, key)
             self._running = stack.pop_all()
-        # What lives now lives on; the collector need not walk it again and again.
-        gc.collect()
-        gc.freeze()
         log.info("gateway: set side %s, ICP side %s", self.set_stack.address, self.icp_stack.address)
 
     async def _start(self, stack: AsyncExitStack, key: bytes) -> None:
@@ -232,7 +228,6 @@ class GatewayService:
                     row.user_agent,
                     now - (wall - row.registered_at),
                     now + row.expires_at - wall,
-                    now,
                     open=row.transport == "UDP",
                 )
             )

@@ -26,7 +26,6 @@ class LiveBinding:
     user_agent: str
     registered_at: float
     expires_at: float
-    last_seen: float
     open: bool = True
     """False when the flow is a connection that is gone: the device counts as registered, but cannot be reached."""
     timer: Timer | None = None
@@ -54,6 +53,7 @@ class BindingTable:
         self._on_lapsed = on_lapsed
         self._by_device: dict[int, list[LiveBinding]] = {}
         self._by_flow: dict[Flow, list[LiveBinding]] = {}
+        self._heard: dict[Flow, float] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._by_device.values()))
@@ -67,6 +67,15 @@ class BindingTable:
 
     def all(self) -> list[LiveBinding]:
         return [binding for bindings in self._by_device.values() for binding in bindings]
+
+    def heard(self, flow: Flow) -> None:
+        """Something valid came on a flow: whoever is bound to it is alive."""
+        if flow in self._by_flow:
+            self._heard[flow] = self._wheel.now
+
+    def last_heard(self, binding: LiveBinding) -> float:
+        """When something came on a binding's flow, on the wheel's clock."""
+        return self._heard.get(binding.flow, binding.registered_at)
 
     def put(self, binding: LiveBinding) -> Change:
         """Add or refresh; beyond the number allowed per device the oldest goes."""
@@ -84,6 +93,7 @@ class BindingTable:
         held.append(binding)
         self._by_device[binding.device_id] = held
         self._by_flow.setdefault(binding.flow, []).append(binding)
+        self._heard[binding.flow] = self._wheel.now
         delay = max(0.0, binding.expires_at - self._wheel.now)
         binding.timer = self._wheel.schedule(delay, lambda: self._lapse(binding))
         return Change(fresh, moved, tuple(removed))
@@ -108,6 +118,8 @@ class BindingTable:
             binding.timer = None
         _drop(self._by_device, binding.device_id, binding)
         _drop(self._by_flow, binding.flow, binding)
+        if binding.flow not in self._by_flow:
+            self._heard.pop(binding.flow, None)
 
 
 def _drop(table: dict[K, list[LiveBinding]], key: K, binding: LiveBinding) -> None:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opx.gateway.signalling.bindings import LiveBinding
+from opx.gateway.signalling.bindings import BindingTable, LiveBinding
 from opx.sip.agent import UserAgent, new_call_id, new_tag
 from opx.sip.dialog import MAX_FORWARDS
 from opx.sip.exchange import Outcome
@@ -25,18 +25,18 @@ class KeepAlivePolicy:
 
 
 class KeepAlive:
-    """Looks after each binding from `watch` on, until it is no longer `current`. `on_idle` hears of one too silent."""
+    """Looks after each binding from `watch` on, until it is gone. `on_idle` hears of one too silent."""
 
     def __init__(
         self,
         agent: UserAgent,
         policy: KeepAlivePolicy,
-        current: Callable[[LiveBinding], bool],
+        bindings: BindingTable,
         on_idle: Callable[[LiveBinding], None],
     ) -> None:
         self._agent = agent
         self._policy = policy
-        self._current = current
+        self._bindings = bindings
         self._on_idle = on_idle
 
     def watch(self, binding: LiveBinding) -> None:
@@ -45,9 +45,9 @@ class KeepAlive:
         self._agent.wheel.schedule(random.uniform(interval / 2, interval), lambda: self._look(binding))
 
     def _look(self, binding: LiveBinding) -> None:
-        if not self._current(binding):
+        if binding not in self._bindings.of(binding.device_id):
             return
-        if self._agent.now - binding.last_seen > self._policy.idle_limit:
+        if self._agent.now - self._bindings.last_heard(binding) > self._policy.idle_limit:
             self._on_idle(binding)
             return
         interval = self._policy.interval or self._policy.idle_limit
@@ -71,6 +71,6 @@ class KeepAlive:
         def on_final(outcome: Outcome) -> None:
             # Whatever it answers, it is there.
             if isinstance(outcome, Response):
-                binding.last_seen = self._agent.now
+                self._bindings.heard(binding.flow)
 
         self._agent.exchange(request, binding.flow, on_final)

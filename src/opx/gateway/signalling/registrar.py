@@ -19,7 +19,7 @@ from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.address import NameAddr
 from opx.sip.agent import new_tag
 from opx.sip.errors import RemoteProtocolError
-from opx.sip.flow import Flow, host_port
+from opx.sip.flow import host_port
 from opx.sip.message import Request, Response
 from opx.sip.registration import RegistrationResult, RegistrationState, requested_expires
 from opx.sip.timers import Timer, TimerWheel
@@ -225,7 +225,6 @@ class Registrar:
             user_agent=(request.get("user-agent") or "")[:200],
             registered_at=now,
             expires_at=now + wanted.expires,
-            last_seen=now,
         )
         change = self.bindings.put(binding)
         where = host_port(binding.flow.remote)
@@ -298,11 +297,3 @@ class Registrar:
         response: Response = transaction.request.reply(status, to_tag=new_tag())
         response.add("retry-after", str(retry_after))
         transaction.respond(response)
-
-    # --- what the flow tells
-
-    def seen(self, flow: Flow) -> None:
-        """Something valid came on `flow`: its phone is alive."""
-        now = self._wheel.now
-        for binding in self.bindings.on(flow):
-            binding.last_seen = now

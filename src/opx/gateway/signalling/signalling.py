@@ -91,7 +91,7 @@ class Signalling:
             policy=policy.calls,
         )
         self._store = store
-        self._keep_alive = KeepAlive(self.set_agent, policy.keep_alive, self._is_current, self.registrar.idle)
+        self._keep_alive = KeepAlive(self.set_agent, policy.keep_alive, self.registrar.bindings, self.registrar.idle)
 
     @property
     def links(self) -> list[IcpLink]:
@@ -150,13 +150,10 @@ class Signalling:
         self.calls.moved(binding)
         self._keep_alive.watch(binding)
 
-    def _is_current(self, binding: LiveBinding) -> bool:
-        return binding in self.registrar.bindings.of(binding.device_id)
-
     # --- what the sides' applications hand over
 
     def set_request(self, transaction: ServerTransaction) -> None:
-        self.registrar.seen(transaction.flow)
+        self.registrar.bindings.heard(transaction.flow)
         match transaction.method:
             case "REGISTER":
                 self.registrar.on_register(transaction)
@@ -221,7 +218,7 @@ class _SetSide:
         self._signalling.set_connection_lost(flow)
 
     def on_keepalive(self, flow: Flow) -> None:
-        self._signalling.registrar.seen(flow)
+        self._signalling.registrar.bindings.heard(flow)
 
 
 class _IcpSide:
