@@ -70,6 +70,7 @@ class UserAgent:
         self.timing = self.layer.timing
         self._application = application
         self._dialogs: dict[DialogId, DialogUser] = {}
+        self._expected: dict[tuple[str, str], DialogUser] = {}
         self._invites: dict[ServerTransaction, DialogUser] = {}
 
     @property
@@ -192,6 +193,13 @@ class UserAgent:
     def close_dialog(self, dialog: Dialog) -> None:
         self._dialogs.pop(dialog.id, None)
 
+    def expect_dialog(self, call_id: str, local_tag: str, user: DialogUser) -> None:
+        """Give `user` what comes for a dialog whose remote tag is not known yet: a NOTIFY that makes it."""
+        self._expected[call_id, local_tag] = user
+
+    def forget_expected(self, call_id: str, local_tag: str) -> None:
+        self._expected.pop((call_id, local_tag), None)
+
     # --- ServerUser, for the transaction layer
 
     def on_request(self, transaction: ServerTransaction) -> None:
@@ -210,6 +218,8 @@ class UserAgent:
             self._application.on_request(transaction)
             return
         user = self._dialogs.get((request.call_id, to_tag, request.from_tag))
+        if user is None:
+            user = self._expected.get((request.call_id, to_tag))
         if user is None:
             transaction.reply(481)
         else:
