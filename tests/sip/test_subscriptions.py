@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from opx.sip.digest import Algorithm, DigestClient, DigestVerifier, ha1
-from opx.sip.errors import LocalProtocolError, RemoteProtocolError
+from opx.sip.errors import LocalProtocolError
 from opx.sip.flow import Destination, Flow
 from opx.sip.message import Request
 from opx.sip.nonces import NonceIssuer
@@ -433,21 +433,3 @@ def test_an_owner_answers_once() -> None:
     assert not pair.watched[0].asked
     with pytest.raises(LocalProtocolError):
         pair.watched[0].accept()
-
-
-def test_headers_of_subscriptions_are_read_and_written() -> None:
-    assert str(EventType.parse("Dialog ; id=7;sla")) == "dialog;id=7;sla"
-    assert EventType.parse("dialog;id=7").matches(EventType("dialog", (("id", "7"), ("x", None))))
-    assert not EventType.parse("dialog;id=7").matches(EventType("dialog"))
-    request = Request.new("NOTIFY", "sip:a@b")
-    request.add("subscription-state", "Terminated ;reason=Probation;retry-after=30")
-    assert SubscriptionState.of(request) == SubscriptionState(State.TERMINATED, None, "probation", 30)
-    request.set("subscription-state", "waiting;expires=x")
-    assert SubscriptionState.of(request) == SubscriptionState(State.ACTIVE)
-    for text in ("", ";expires=3", "a b"):
-        request.set("subscription-state", text)
-        with pytest.raises(RemoteProtocolError):
-            SubscriptionState.of(request)
-    with pytest.raises(RemoteProtocolError) as missing:
-        EventType.of(request)
-    assert missing.value.status == 489
