@@ -13,7 +13,7 @@ from opx.sdp.model import (
     SdpError,
     SessionDescription,
 )
-from opx.sdp.negotiation import Agreement, agree, answer, offer
+from opx.sdp.negotiation import Agreement, agree, answer, cross, offer
 from opx.sdp.rebuild import AttributePolicy, rebuild
 from opx.sdp.text import encode, parse
 
@@ -29,6 +29,7 @@ __all__ = [
     "SessionDescription",
     "agree",
     "answer",
+    "cross",
     "encode",
     "offer",
     "parse",

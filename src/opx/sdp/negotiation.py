@@ -13,13 +13,17 @@ TELEPHONE_EVENT = "telephone-event/8000"
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What both ends have settled on. `direction` is ours; `events` is the payload type of telephone events."""
+    """What both ends have settled on. `direction` is ours.
+
+    `events` is the payload type that the other end wants for telephone events, `own_events` the one that we gave.
+    """
 
     payload: int
     encoding: str
     remote: tuple[str, int]
     direction: Direction
     events: int | None = None
+    own_events: int | None = None
 
 
 def offer(
@@ -67,6 +71,39 @@ def answer(
     return SessionDescription(origin, connection=Connection.to(address), media=tuple(streams))
 
 
+def cross(one: SessionDescription, two: SessionDescription) -> tuple[SessionDescription, SessionDescription]:
+    """The answers to two offers whose makers are each other's peers: first the one for the maker of `one`.
+
+    Each gets the other's address, port and payload type for the codec that `one` likes best, without a further round.
+    SdpError when they share no codec.
+    """
+    first, second = one.audio, two.audio
+    if first is None or second is None or not first.port or not second.port:
+        raise SdpError("the other end takes no audio")
+    spoken = [encoding for _, encoding in _named(second)]
+    shared = [encoding for _, encoding in _named(first) if encoding in spoken]
+    codec = next((encoding for encoding in shared if encoding != TELEPHONE_EVENT), None)
+    if codec is None:
+        raise SdpError("no codec in common")
+    chosen = [codec, *[encoding for encoding in shared if encoding == TELEPHONE_EVENT][:1]]
+    return _crossed(one, two, first, second, chosen), _crossed(two, one, second, first, chosen)
+
+
+def _crossed(
+    offered: SessionDescription, other: SessionDescription, mine: Media, theirs: Media, encodings: Sequence[str]
+) -> SessionDescription:
+    """The answer to `offered` that leads its stream `mine` to `theirs`; further streams are refused."""
+    formats = [next(pair for pair in _named(theirs) if pair[1] == encoding) for encoding in encodings]
+    direction = Direction.of(
+        theirs.direction.sends and mine.direction.receives, theirs.direction.receives and mine.direction.sends
+    )
+    carried = _describe(theirs.address, theirs.port, other.origin, formats, direction).media[0]
+    streams = [
+        carried if media is mine else Media(media.kind, 0, media.protocol, media.formats[:1]) for media in offered.media
+    ]
+    return SessionDescription(other.origin, connection=Connection.to(theirs.address), media=tuple(streams))
+
+
 def agree(ours: SessionDescription, theirs: SessionDescription) -> Agreement:
     """What an offer and its answer come to, either way round. SdpError when they share no audio."""
     mine, other = ours.audio, theirs.audio
@@ -80,8 +117,9 @@ def agree(ours: SessionDescription, theirs: SessionDescription) -> Agreement:
     events = next((int(payload) for payload, encoding in common if encoding == TELEPHONE_EVENT), None)
     receives = other.direction.receives and other.address != "0.0.0.0"
     direction = Direction.of(mine.direction.sends and receives, mine.direction.receives and other.direction.sends)
+    own_events = next((int(payload) for payload, encoding in _named(mine) if encoding == TELEPHONE_EVENT), None)
     payload, encoding = codecs[0]
-    return Agreement(int(payload), encoding, (other.address, other.port), direction, events)
+    return Agreement(int(payload), encoding, (other.address, other.port), direction, events, own_events)
 
 
 def _named(media: Media) -> list[tuple[str, str]]:
