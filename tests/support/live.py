@@ -27,6 +27,7 @@ class LiveSite:
     remote: Sequence[int] = (1, 2)
     office: Sequence[str] = ("1101",)
     extra_gateway: str = ""
+    extra_pbx: str = ""
     entries: list[Entry] = field(default_factory=list)
     pbx_events: list[str] = field(default_factory=list)
 
@@ -64,7 +65,8 @@ database = "{self.folder}/pbx.db"
 key_file = "{self.folder}/pbx.key"
 certificates = "{self.folder}/pbx-certificates"
 token_file = "{self.folder}/pbx.token"
-{extensions}"""
+{extensions}
+{self.extra_pbx}"""
         settings = parse_settings(PbxSettings, text, "pbx.toml")
         self.pbx = PbxService(settings, on_event=self.pbx_events.append)
         await self.pbx.start()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, FastAPI, Header, HTTPException, Path
 from pydantic import BaseModel, Field
 
+from opx.pbx.api_features import add_features
 from opx.pbx.node import PbxNode
 from opx.pbx.repository import ExtensionRecord, ExtensionRepository
 
@@ -106,14 +107,15 @@ def build_api(node: PbxNode, repository: ExtensionRepository, token: str, system
     async def put_extension(number: Number, wish: ExtensionWish) -> ExtensionView:
         record = await repository.ensure(number, wish.name, wish.type)
         node.extensions[number] = record
+        if not record.hot_desk:
+            node.hot_desk.place(number, "")
         return view(record)
 
     @app.delete("/api/v1/extensions/{number}", status_code=204)
     async def remove_extension(number: Number) -> None:
         known(number)
         await repository.remove(number)
-        del node.extensions[number]
-        node.registrar.forget(number)
+        node.remove(number)
 
     @app.post("/api/v1/extensions/{number}/notify")
     async def notify(number: Number, notification: Notification) -> Notified:
@@ -127,6 +129,7 @@ def build_api(node: PbxNode, repository: ExtensionRepository, token: str, system
         node.notify(number, notification.event, notification.content_type, notification.body.encode(), done)
         return Notified(status=await _within(final))
 
+    add_features(app, node, known)
     return app
 
 

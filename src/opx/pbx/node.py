@@ -1,44 +1,36 @@
-"""The node's SIP side: who calls whom, and what the test numbers do."""
+"""The node's SIP side: takes what phones send and hands it to whoever looks after it."""
 
-from collections import Counter
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote
 
+from opx.pbx.call import PbxCall
+from opx.pbx.calls import CallDesk
+from opx.pbx.features.codes import DialPlan
+from opx.pbx.features.desk import FeatureDesk
+from opx.pbx.features.hot_desk import HotDesk, PinCheck
+from opx.pbx.features.states import FeatureState, FeatureStates
+from opx.pbx.features.switches import changes
+from opx.pbx.local_calls import CallMedia, LocalCalls
+from opx.pbx.office import Office
+from opx.pbx.options import NodeOptions
 from opx.pbx.registrar import PbxRegistrar
 from opx.pbx.repository import ExtensionRecord
-from opx.sip import events
-from opx.sip.address import NameAddr
 from opx.sip.agent import UserAgent, new_call_id, new_tag
-from opx.sip.answering import sdp_of
-from opx.sip.bridge import Bridge, CallReport, End
 from opx.sip.dialog import MAX_FORWARDS
 from opx.sip.digest import DigestVerifier
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.exchange import FlowSource, Outcome
 from opx.sip.flow import Flow, host_port
 from opx.sip.message import Request, Response
-from opx.sip.session import Session
 from opx.sip.timers import TimerWheel
 from opx.sip.transactions import ServerTransaction, Timing
-from opx.sip.uri import Uri
-
-
-class TestCall(Protocol):
-    """The media of a test number's call."""
-
-    def answer(self, offer: bytes) -> bytes:
-        """The answer to an offer, or to none our offer. ValueError when it cannot be used."""
-
-    def answered(self, sdp: bytes) -> None:
-        """The caller's answer to our offer."""
-
-    def close(self) -> None: ...
 
 
 class PbxNode:
-    """Extensions register and call each other. `tests` makes the media of a test number's call, by number.
+    """Extensions register and call each other.
 
-    `on_event` hears in words what happens.
+    `tests` makes the media of a test number's call, by number, `prompts` that of a feature code's. `check_pin`
+    compares a PIN off the signalling's time. `on_event` hears in words what happens.
     """
 
     def __init__(
@@ -48,23 +40,41 @@ class PbxNode:
         flows: FlowSource,
         verifier: DigestVerifier,
         extensions: dict[str, ExtensionRecord],
-        tests: dict[str, Callable[[], TestCall]],
-        min_expires: int = 60,
-        max_expires: int = 3600,
-        ring_time: float = 30.0,
-        calls_per_extension: int = 2,
+        tests: Mapping[str, Callable[[], CallMedia]],
+        prompts: Callable[[], CallMedia],
+        check_pin: PinCheck,
+        states: Mapping[str, FeatureState] | None = None,
+        options: NodeOptions | None = None,
         timing: Timing | None = None,
         on_event: Callable[[str], None] = lambda text: None,
     ) -> None:
+        options = options or NodeOptions()
         self.agent = UserAgent(self, wheel, flows, timing=timing, product="OPX PBX")
         self.extensions = extensions
-        self.registrar = PbxRegistrar(extensions, verifier, wheel, min_expires, max_expires, self._on_registration)
-        self._tests = tests
-        self._ring_time = ring_time
-        self._calls_per_extension = calls_per_extension
+        self.registrar = PbxRegistrar(
+            extensions, verifier, wheel, options.min_expires, options.max_expires, self._on_registration
+        )
+        self.states = FeatureStates(states or {})
+        self.states.watch(self._on_feature)
         self._on_event = on_event
-        self._busy: Counter[str] = Counter()
-        self.calls: set[Bridge] = set()
+        self.office = Office(self.agent, extensions, self.registrar, self.states, on_event)
+        self._tests = tests
+        self._plan = DialPlan(options.codes)
+        self.desk = CallDesk(
+            self.office,
+            ring_time=options.ring_time,
+            forward_after=options.forward_after,
+            forward_limit=options.forward_limit,
+            calls_per_extension=options.calls_per_extension,
+        )
+        self.local = LocalCalls(self.office, prompts)
+        self.hot_desk = HotDesk(self.office, check_pin, tries=options.hot_desk_tries, lockout=options.hot_desk_lockout)
+        self._features = FeatureDesk(self.office, self.desk, self.local, self.hot_desk)
+
+    @property
+    def calls(self) -> set[PbxCall]:
+        """The calls between extensions."""
+        return self.desk.calls
 
     # --- Application
 
@@ -116,109 +126,45 @@ class PbxNode:
 
         self.agent.exchange(request, contact.flow, final)
 
+    def remove(self, number: str) -> None:
+        """An extension was removed: it is nowhere any more."""
+        del self.extensions[number]
+        self.hot_desk.log_out(number)
+        self.states.forget(number)
+        self.registrar.forget(number)
+
     def stop(self) -> None:
         """Hang up all calls."""
-        for bridge in list(self.calls):
-            bridge.hang_up("the node is stopped")
+        self.desk.hang_up_all("the node is stopped")
+        self.local.hang_up_all()
 
     # --- calls
 
     def _on_invite(self, transaction: ServerTransaction) -> None:
-        caller = self.registrar.admit(transaction, proxy=True)
-        if caller is None:
+        record = self.registrar.admit(transaction, proxy=True)
+        if record is None:
             return
         try:
-            number = transaction.request.target.user or ""
+            number = dialled_number(transaction.request)
         except RemoteProtocolError as error:
             transaction.reply(error.status, to_tag=new_tag())
             return
+        caller = self.office.party(record)
         if number in self._tests:
-            self._answer_test(transaction, caller, number)
-        elif number not in self.extensions:
-            self._refuse(transaction, caller, number, 404)
-        elif not self.registrar.contacts(number):
-            self._refuse(transaction, caller, number, 480)
-        elif self._busy[number] >= self._calls_per_extension:
-            self._refuse(transaction, caller, number, 486)
+            self.local.answer_test(transaction, caller, number, self._tests[number])
+        elif number not in self.extensions and (code := self._plan.match(number)) is not None:
+            self._features.dialled(transaction, caller, code)
         else:
-            self._connect(transaction, caller, number)
+            self.desk.connect(transaction, caller, number)
 
-    def _refuse(self, transaction: ServerTransaction, caller: ExtensionRecord, number: str, status: int) -> None:
-        self._on_event(f"{caller.number} calls {number}: refused with {status}")
-        transaction.reply(status, to_tag=new_tag())
-
-    def _connect(self, transaction: ServerTransaction, caller: ExtensionRecord, number: str) -> None:
-        def on_end(report: CallReport) -> None:
-            self.calls.discard(bridge)
-            timer.cancel()
-            for party in (caller.number, number):
-                self._busy[party] -= 1
-            self._on_event(f"{caller.number} to {number}: {report.outcome.value} ({report.reason})")
-
-        bridge = Bridge(translate=lambda end, sdp: sdp, on_end=on_end, now=lambda: self.agent.now)
-        timer = self.agent.wheel.schedule(
-            self._ring_time, lambda: None if bridge.answered else bridge.hang_up("nobody answered", 480)
-        )
-        for party in (caller.number, number):
-            self._busy[party] += 1
-        contact = f"sip:{host_port(self.agent.local)}"
-        try:
-            bridge.caller = Session.incoming(self.agent, bridge.listener(End.CALLER), transaction, contact=contact)
-        except RemoteProtocolError as error:
-            transaction.reply(error.status, to_tag=new_tag())
-            bridge.hang_up("the INVITE cannot be used")
-            return
-        self.calls.add(bridge)
-        self._on_event(f"{caller.number} calls {number}")
-        target = self.registrar.contacts(number)[-1]
-        domain = Uri.parse(contact)
-        name = caller.name or caller.number
-        from_ = str(NameAddr(name, Uri("sip", caller.number, None, domain.host, domain.port)))
-
-        def make(offer: bytes) -> Session:
-            return Session.call(
-                self.agent,
-                bridge.listener(End.CALLEE),
-                target.flow,
-                uri=target.uri,
-                from_=from_,
-                to=f"<sip:{number}@{host_port(self.agent.local)}>",
-                contact=contact,
-                sdp=offer,
-            )
-
-        bridge.place(make, sdp_of(transaction.request))
-
-    def _answer_test(self, transaction: ServerTransaction, caller: ExtensionRecord, number: str) -> None:
-        media = self._tests[number]()
-        contact = f"sip:{host_port(self.agent.local)}"
-        session: Session | None = None
-
-        def listen(event: events.SessionEvent) -> None:
-            match event:
-                case events.Confirmed(sdp) if sdp:
-                    media.answered(sdp)
-                case events.Offered(sdp) if session is not None:
-                    try:
-                        session.answer_offer(media.answer(sdp))
-                    except ValueError:
-                        session.refuse_offer(488)
-                case events.Ended() | events.Cancelled():
-                    media.close()
-                    self._on_event(f"{caller.number} to {number}: over")
-
-        try:
-            session = Session.incoming(self.agent, listen, transaction, contact=contact)
-        except RemoteProtocolError as error:
-            transaction.reply(error.status, to_tag=new_tag())
-            media.close()
-            return
-        self._on_event(f"{caller.number} calls {number}")
-        try:
-            session.accept(media.answer(sdp_of(transaction.request)))
-        except ValueError:
-            session.reject(488)
-            media.close()
+    def _on_feature(self, number: str, before: FeatureState, after: FeatureState) -> None:
+        for change in changes(before, after):
+            self._on_event(f"{number}: {change}")
 
     def _on_registration(self, number: str, there: bool) -> None:
         self._on_event(f"extension {number} is {'registered' if there else 'no longer registered'}")
+
+
+def dialled_number(request: Request) -> str:
+    """The number that a request is for; # is written as %23 in a URI. RemoteProtocolError when it has no SIP URI."""
+    return unquote(request.target.user or "")

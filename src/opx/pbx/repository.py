@@ -1,13 +1,15 @@
-"""The node's extensions as they are kept."""
+"""The node's extensions and their features as they are kept."""
 
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
-from opx.pbx.models import Extension
+from opx.pbx.features.states import FeatureState
+from opx.pbx.models import Extension, Features
 from opx.store.migrations import migrate
 from opx.store.secrets import Sealer
 
@@ -65,6 +67,20 @@ class ExtensionRepository:
             if row is not None:
                 await session.delete(row)
             return row is not None
+
+    async def features(self) -> dict[str, FeatureState]:
+        """The kept states by number."""
+        names = [entry.name for entry in fields(FeatureState)]
+        async with self._sessions() as session:
+            rows = await session.scalars(select(Features))
+            return {row.number: FeatureState(**{name: getattr(row, name) for name in names}) for row in rows}
+
+    async def save_features(self, states: Mapping[str, FeatureState]) -> None:
+        """Keep states; those of extensions that are gone meanwhile are left out."""
+        async with self._sessions.begin() as session:
+            for number, state in states.items():
+                if await session.get(Extension, number) is not None:
+                    await session.merge(Features(number=number, **asdict(state)))
 
     def _record(self, row: Extension) -> ExtensionRecord:
         return ExtensionRecord(

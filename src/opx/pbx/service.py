@@ -5,13 +5,18 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from opx.pbx.api import System, build_api
+from opx.pbx.features.states import FeatureState
+from opx.pbx.keeper import StateKeeper
+from opx.pbx.media import LocalMedia
 from opx.pbx.node import PbxNode
+from opx.pbx.pins import PinChecks, hash_pin, verify_pin
 from opx.pbx.repository import ExtensionRepository
 from opx.pbx.settings import PbxSettings
-from opx.pbx.test_numbers import TestNumber
+from opx.rtp.tones import MILLIWATT, Tone
 from opx.sip.digest import Algorithm, DigestVerifier
 from opx.sip.nonces import NonceIssuer
 from opx.sip.transport import SipStack, WheelClock
@@ -46,12 +51,17 @@ class PbxService:
         self.repository = ExtensionRepository(open_engine(settings.database_url), Sealer(key))
         stack.push_async_callback(self.repository.close)
         await self.repository.open()
-        for wanted in settings.extension:
-            await self.repository.ensure(wanted.number, wanted.name, wanted.type, wanted.password)
+        await self._make_extensions()
+        self.keeper = StateKeeper(self.repository.save_features)
+        stack.push_async_callback(self.keeper.stop)
         self.clock = WheelClock()
         stack.callback(self.clock.stop)
         self.stack = SipStack(self.clock, (settings.address, settings.port), transports=settings.transports)
+        self.pin_checks = PinChecks()
+        stack.push_async_callback(self.pin_checks.stop)
         self.node = await self._node()
+        self.node.states.watch(self.keeper.keep)
+        self.keeper.start()
         self.stack.attach(self.node.agent)
         await self.stack.start()
         stack.push_async_callback(self.stack.stop)
@@ -68,22 +78,35 @@ class PbxService:
         """Hang up all calls and close."""
         await self._running.aclose()
 
+    async def _make_extensions(self) -> None:
+        """Those of the settings, with what the settings say of their features."""
+        states = await self.repository.features()
+        for wanted in self.settings.extension:
+            await self.repository.ensure(wanted.number, wanted.name, wanted.type, wanted.password)
+            before = states.get(wanted.number, FeatureState())
+            after = replace(before, pickup_group=wanted.pickup_group or before.pickup_group)
+            if wanted.pin and not verify_pin(before.pin, wanted.pin):
+                after = replace(after, pin=hash_pin(wanted.pin))
+            if after != before:
+                await self.repository.save_features({wanted.number: after})
+
     async def _node(self) -> PbxNode:
         settings = self.settings
         algorithms = [Algorithm(name) for name in settings.digest_algorithms]
+
+        def media(tone: Tone | None, echo: bool = False) -> LocalMedia:
+            return LocalMedia(settings.address, settings.rtp_ports, tone=tone, echo=echo)
+
         return PbxNode(
             wheel=self.clock.wheel,
             flows=self.stack,
             verifier=DigestVerifier(settings.realm, NonceIssuer(os.urandom(32)), algorithms),
             extensions={record.number: record for record in await self.repository.all()},
-            tests={
-                settings.echo: lambda: TestNumber(settings.address, settings.rtp_ports, echo=True),
-                settings.milliwatt: lambda: TestNumber(settings.address, settings.rtp_ports, echo=False),
-            },
-            min_expires=settings.min_expires,
-            max_expires=settings.max_expires,
-            ring_time=settings.ring_time,
-            calls_per_extension=settings.calls_per_extension,
+            tests={settings.echo: lambda: media(None, echo=True), settings.milliwatt: lambda: media(MILLIWATT)},
+            prompts=lambda: media(None),
+            check_pin=self.pin_checks.check,
+            states=await self.repository.features(),
+            options=settings.node_options(),
             on_event=self._on_event,
         )
 

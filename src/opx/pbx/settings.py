@@ -1,11 +1,13 @@
 """The node's settings file. Times in seconds."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from opx.config import Settings
+from opx.pbx.features.codes import Feature
+from opx.pbx.options import DEFAULT_CODES, NodeOptions
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -17,6 +19,42 @@ class ExtensionSettings(Settings):
     name: str = ""
     type: Literal["SIP", "SIP hot desk"] = "SIP"
     password: str = Field(default="", repr=False)
+    pickup_group: str = Field(default="", pattern=r"^[A-Za-z0-9_\-]{0,16}$")
+    """Those of one group pick up each other's calls by the code `pickup_group`. Empty: as the API set it."""
+    pin: str = Field(default="", pattern=r"^([0-9]{4,16})?$", repr=False)
+    """With it a hot desk extension logs in; 4 to 16 digits, kept hashed. Empty: as the API set it."""
+
+
+Code = Annotated[str, Field(pattern=r"^[0-9*#]{0,8}$")]
+
+
+class CodeSettings(Settings):
+    """What phones dial to use a feature; an empty code switches it off. `docs/pbx.md` explains each."""
+
+    forward_all: Code = DEFAULT_CODES[Feature.FORWARD_ALL]
+    forward_all_off: Code = DEFAULT_CODES[Feature.FORWARD_ALL_OFF]
+    forward_busy: Code = DEFAULT_CODES[Feature.FORWARD_BUSY]
+    forward_busy_off: Code = DEFAULT_CODES[Feature.FORWARD_BUSY_OFF]
+    forward_no_answer: Code = DEFAULT_CODES[Feature.FORWARD_NO_ANSWER]
+    forward_no_answer_off: Code = DEFAULT_CODES[Feature.FORWARD_NO_ANSWER_OFF]
+    dnd: Code = DEFAULT_CODES[Feature.DND]
+    dnd_off: Code = DEFAULT_CODES[Feature.DND_OFF]
+    pickup: Code = DEFAULT_CODES[Feature.PICKUP]
+    pickup_group: Code = DEFAULT_CODES[Feature.PICKUP_GROUP]
+    leave_message: Code = DEFAULT_CODES[Feature.LEAVE_MESSAGE]
+    clear_messages: Code = DEFAULT_CODES[Feature.CLEAR_MESSAGES]
+    log_in: Code = DEFAULT_CODES[Feature.LOG_IN]
+    log_out: Code = DEFAULT_CODES[Feature.LOG_OUT]
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        codes = [code for code in self.by_feature().values() if code]
+        if len(set(codes)) < len(codes):
+            raise ValueError("two features have the same code; expected a code of its own for each")
+        return self
+
+    def by_feature(self) -> dict[Feature, str]:
+        return {feature: getattr(self, feature.value) for feature in Feature}
 
 
 class PbxSettings(Settings):
@@ -44,6 +82,15 @@ class PbxSettings(Settings):
     """How long an extension rings before a call ends unanswered."""
     calls_per_extension: int = Field(default=2, ge=1)
     """With one call less than this, a further caller hears busy."""
+    forward_after: float = Field(default=15.0, gt=0)
+    """How long an extension rings before a call goes to where it forwards calls on no answer."""
+    forward_limit: int = Field(default=5, ge=1, le=20)
+    """Extensions that one call may be forwarded by; with one more the caller hears 483. Circles are found before."""
+    hot_desk_tries: int = Field(default=5, ge=1)
+    """Wrong PINs after which a hot desk extension is locked."""
+    hot_desk_lockout: float = Field(default=300.0, gt=0)
+    """How long it then is."""
+    codes: CodeSettings = CodeSettings()
     echo: str = "*9"
     milliwatt: str = "*8"
     extension: tuple[ExtensionSettings, ...] = ()
@@ -51,3 +98,16 @@ class PbxSettings(Settings):
     @property
     def database_url(self) -> str:
         return f"sqlite+aiosqlite:///{self.database.absolute()}"
+
+    def node_options(self) -> NodeOptions:
+        return NodeOptions(
+            min_expires=self.min_expires,
+            max_expires=self.max_expires,
+            ring_time=self.ring_time,
+            forward_after=self.forward_after,
+            forward_limit=self.forward_limit,
+            calls_per_extension=self.calls_per_extension,
+            hot_desk_tries=self.hot_desk_tries,
+            hot_desk_lockout=self.hot_desk_lockout,
+            codes=self.codes.by_feature(),
+        )

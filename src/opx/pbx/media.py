@@ -1,29 +1,25 @@
-"""The media of the node's test numbers: an echo, and a tone of 1004 Hz at one milliwatt."""
+"""The media of calls that the node answers itself: an echo, or a tone."""
 
 from __future__ import annotations
 
 import secrets
-from array import array
+from collections.abc import Callable
 
 from opx import sdp
-from opx.rtp import tones
 from opx.rtp.endpoint import RtpEndpoint
-
-MILLIWATT_HERTZ = 1004.0
-"""The telephone trade's test frequency."""
-MILLIWATT_LEVEL = 0.7
-"""0 dBm0 is about 3 dB below G.711's full scale."""
+from opx.rtp.tones import Tone
 
 
-class TestNumber:
-    """One call to a test number; plays the milliwatt unless it is an echo."""
+class LocalMedia:
+    """One call's RTP endpoint; sends back what it hears when it is an echo, else the last tone it was told to play."""
 
-    __test__ = False
-
-    def __init__(self, address: str, ports: tuple[int, int], *, echo: bool) -> None:
+    def __init__(self, address: str, ports: tuple[int, int], *, tone: Tone | None = None, echo: bool = False) -> None:
+        self.on_digit: Callable[[str], None] = lambda digit: None
         self._address = address
         self._endpoint = RtpEndpoint(address, ports)
         self._endpoint.echo = echo
+        self._endpoint.on_key = lambda key: self.on_digit(key)
+        self._tone = tone
         self._origin = secrets.randbits(31)
         self._version = 0
         self._ours: sdp.SessionDescription | None = None
@@ -43,16 +39,18 @@ class TestNumber:
         if self._ours is not None:
             self._start(self._ours, sdp.parse(description))
 
+    def play(self, tone: Tone) -> None:
+        self._tone = tone
+        self._endpoint.play(tone.samples)
+
     def close(self) -> None:
         self._endpoint.close()
 
     def _start(self, ours: sdp.SessionDescription, theirs: sdp.SessionDescription) -> None:
         agreed = sdp.agree(ours, theirs)
-        self._endpoint.connect(agreed.remote, agreed.encoding, agreed.payload)
+        self._endpoint.connect(
+            agreed.remote, agreed.encoding, agreed.payload, events=agreed.events, own_events=agreed.own_events
+        )
         self._endpoint.sending = agreed.direction.sends
-        if not self._endpoint.echo:
-            self._endpoint.play(_milliwatt)
-
-
-def _milliwatt(position: int) -> array[int]:
-    return tones.sine(MILLIWATT_HERTZ, 160, start=position, level=MILLIWATT_LEVEL)
+        if self._tone is not None:
+            self._endpoint.play(self._tone.samples)

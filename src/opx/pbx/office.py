@@ -1,0 +1,68 @@
+"""What the node's rooms share: who is who, where an extension is reached, and how its address is written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from opx.pbx.features.states import FeatureStates
+from opx.pbx.registrar import Contact, PbxRegistrar
+from opx.pbx.repository import ExtensionRecord
+from opx.sip.address import NameAddr
+from opx.sip.agent import UserAgent
+from opx.sip.flow import host_port
+from opx.sip.uri import Uri
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who somebody at a phone is: the hot desk extension that is logged in there, else the phone's own."""
+
+    number: str
+    name: str
+    phone: str
+    """The extension that the phone registers as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """`say` hears in words what happens; nothing secret may be among them."""
+
+    agent: UserAgent
+    extensions: dict[str, ExtensionRecord]
+    registrar: PbxRegistrar
+    states: FeatureStates
+    say: Callable[[str], None]
+
+    @property
+    def domain(self) -> Uri:
+        return Uri.parse(f"sip:{host_port(self.agent.local)}")
+
+    @property
+    def contact(self) -> str:
+        return f"sip:{host_port(self.agent.local)}"
+
+    def party(self, record: ExtensionRecord) -> Party:
+        """Who calls when the phone of `record` does."""
+        guest = self.extensions.get(self.guest_of(record.number), record)
+        return Party(guest.number, guest.name or guest.number, record.number)
+
+    def guest_of(self, phone: str) -> str:
+        """The hot desk extension that is logged in at a phone, "" when there is none."""
+        # A handful of extensions are logged in at a time; an index of its own would have to be kept right.
+        return next((number for number, state in self.states.items() if state.phone == phone), "")
+
+    def contact_of(self, number: str) -> Contact | None:
+        """Where calls for an extension ring; None when it has no phone, or has lent it to a hot desk extension."""
+        host = self.states.of(number).phone
+        if not host and self.guest_of(number):
+            return None
+        contacts = self.registrar.contacts(host or number)
+        return contacts[-1] if contacts else None
+
+    def name_of(self, number: str) -> str:
+        record = self.extensions.get(number)
+        return record.name if record is not None else ""
+
+    def address_of(self, number: str) -> str:
+        """An extension's address of record, as From and To carry it."""
+        domain = self.domain
+        return str(NameAddr(self.name_of(number), Uri("sip", number, None, domain.host, domain.port)))
