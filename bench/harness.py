@@ -26,6 +26,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
 """Processors that this run may use, as they were at its start."""
 
+Soak = Callable[[float, Callable[[str], None]], bool]
+"""Loads ours for so many minutes, says what it finds, and returns whether that is good."""
 Measure = Callable[[float], Mapping[str, float]]
 """Loads a contender for so many seconds and returns its figures by metric. `Void` when the run says nothing."""
 
@@ -36,14 +38,20 @@ class Void(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """`programs` are the executables it needs; without them it is named as absent."""
+    """`programs` are the executables it needs; without them it is named as absent.
+
+    `absent` says why it cannot run for another reason, "" when it can.
+    """
 
     name: str
     measure: Measure
     programs: tuple[str, ...] = ()
+    absent: Callable[[], str] = lambda: ""
 
-    def missing(self) -> list[str]:
-        return [name for name in self.programs if shutil.which(name) is None]
+    def missing(self) -> str:
+        if missing := [name for name in self.programs if shutil.which(name) is None]:
+            return f"{', '.join(missing)} not installed; OPX_INSTALL_PEERS=1 make setup"
+        return self.absent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,9 @@ class Bench:
     goals: tuple[Goal, ...] = ()
     full: Plan = Plan(rounds=5, seconds=8.0)
     quick: Plan = Plan(rounds=3, seconds=3.0)
+    quick_limit: float = QUICK_LIMIT
+    soak: Soak | None = None
+    """A long run of ours alone, asked for with --minutes."""
 
 
 # --- processors and processes
@@ -107,12 +118,43 @@ class PinnedProgram(OutsideProgram):
         assert self._process is not None
         return cpu_seconds(self._process.pid)
 
+    def memory(self) -> float:
+        """Bytes that all its processes hold, what they share counted once."""
+        assert self._process is not None
+        return memory(self._process.pid)
+
+    def finish(self, seconds: float) -> int:
+        """Its exit status, once it ended by itself; subprocess.TimeoutExpired when it takes longer."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
 
 def cpu_seconds(pid: int) -> float:
     """User and system time in seconds of a process and all that descend from it, ended ones included.
 
     An ended child counts once its parent has waited for it. ProcessLookupError when there is no such process.
     """
+    parents, used = _processes()
+    return sum(used[process] for process in _tree(pid, parents))
+
+
+def memory(pid: int) -> float:
+    """Bytes of a process and all that descend from it; what they share counts once (proportional set size).
+
+    ProcessLookupError when there is no such process.
+    """
+    parents, _ = _processes()
+    total = 0
+    for process in _tree(pid, parents):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+    return total
+
+
+def _processes() -> tuple[dict[int, int], dict[int, float]]:
+    """The parent of every process of this machine, and the CPU time that it and its ended children used."""
     parents: dict[int, int] = {}
     used: dict[int, float] = {}
     for entry in Path("/proc").iterdir():
@@ -126,16 +168,21 @@ def cpu_seconds(pid: int) -> float:
         own, of_children = (int(fields[at]) + int(fields[at + 1]) for at in (11, 13))
         parents[int(entry.name)] = int(fields[1])
         used[int(entry.name)] = max(own / TICKS, _scheduled(entry)) + of_children / TICKS
-    if pid not in used:
+    return parents, used
+
+
+def _tree(pid: int, parents: Mapping[int, int]) -> list[int]:
+    """A process and all that descend from it."""
+    if pid not in parents:
         raise ProcessLookupError(f"there is no process {pid}")
-    total = 0.0
-    for process, seconds in used.items():
+    found = []
+    for process in parents:
         ancestor = process
         while ancestor not in (pid, 0):
             ancestor = parents.get(ancestor, 0)
         if ancestor == pid:
-            total += seconds
-    return total
+            found.append(process)
+    return found
 
 
 def _scheduled(process: Path) -> float:
@@ -162,17 +209,23 @@ def run(
 ) -> int:
     """The whole run from the command line on; returns the exit status."""
     parser = argparse.ArgumentParser(prog=bench.name, description=bench.summary)
-    parser.add_argument("--quick", action="store_true", help=f"fewer and shorter rounds: over in {QUICK_LIMIT:.0f} s")
+    quick_help = f"fewer and shorter rounds: over in {bench.quick_limit:.0f} s"
+    parser.add_argument("--quick", action="store_true", help=quick_help)
     parser.add_argument(
         "--check", action="store_true", help="exit status 1 when a goal is missed by more than the run's own spread"
     )
+    if bench.soak is not None:
+        parser.add_argument("--minutes", type=float, metavar="N", help="instead: ours alone under a long, steady load")
     options = parser.parse_args(arguments)
     say(f"{bench.name}: {bench.summary}")
     say(f"machine: {machine()}")
+    if bench.soak is not None and options.minutes:
+        with on_core(load_core()):
+            return 0 if bench.soak(options.minutes, say) else 1
     present = []
     for contender in bench.contenders:
         if missing := contender.missing():
-            say(f"absent: {contender.name} ({', '.join(missing)} not installed; OPX_INSTALL_PEERS=1 make setup)")
+            say(f"absent: {contender.name} ({missing})")
         else:
             present.append(contender)
     results = Results(bench.metrics, bench.contenders[0].name)
@@ -181,7 +234,7 @@ def run(
             results,
             present,
             bench.quick if options.quick else bench.full,
-            clock() + QUICK_LIMIT - QUICK_RESERVE if options.quick else None,
+            clock() + bench.quick_limit - QUICK_RESERVE if options.quick else None,
             say,
             clock,
         )

@@ -1,144 +1,180 @@
-"""Registrations per second of server CPU: OPX's gateway beside Kamailio as a plain registrar, the same load on each.
+"""Registrations and calls per second of server CPU: OPX's gateway beside Kamailio and sippy, the same load on each.
 
-Every REGISTER is freshly challenged (REGISTER, 401, REGISTER with digest, 200). The gateway does more per registration
-than the registrar does: it keeps its registration at an ICP (here sipp, which takes every one), the licence, the
-keep-alive and the timeline of the device, and writes its bindings to the database. Server on one processor, sipp on
-the other.
+Every REGISTER is freshly challenged (REGISTER, 401, REGISTER with digest, 200), over 10,000 users in turn. A call is
+INVITE, 180, 200, ACK, BYE, 200. At the gateway both sides are challenged: the phone's INVITE by the gateway (407),
+the gateway's by the ICP. Kamailio is measured as a plain stateful proxy (tm, rr), which challenges nobody, and again
+doing both, and absorbing repetitions of a REGISTER as the gateway does; with the allocator that Debian's build uses
+by default, and with its faster one. The CPU time of all processes of a server counts, the gateway's media worker
+included.
+
+With --minutes the gateway alone carries calls at a part of its highest rate, while a probe asks it for its delay.
 """
 
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import sip_soak
 from figures import Goal, Metric
-from harness import Bench, Contender, PinnedProgram, Plan, Void, load_core, run, server_core
-from peers.sipp import PASSWORD, REGISTER, REGISTRAR, read_statistics, write_users
-from support.network import LoopbackNetwork, claim_network
+from harness import Bench, Contender, Plan, Void, run
+from sip_load import GRACE, USERS, WARM_UP_RATE, Load, Measured
+from sip_servers import Server, gateway, kamailio, missing_sippy, sippy
+from support.network import claim_network
 
-HERE = Path(__file__).parent
-USERS = 2000
-RATE = 1000
-"""Registrations a second: well within what either server carries, so that nothing is repeated."""
-WARM_UP_RATE = 250
-"""The first registrations of all users go to the ICP as well."""
+REGISTRATION_RATE = 2000
+CALL_RATE = 500
+"""A second; well within what the servers carry, so that nothing is repeated."""
+SLOW_CALL_RATE = 100
+"""Calls a second for the comparison with sippy, which carries no more than about two hundred."""
+QUICK_SECONDS = 4.0
+"""Load up to this is a quick run, which does not wait for transactions to come to their steady state."""
+STEADY = 34.0
+"""Seconds after which as many transactions end as begin: timers D, J, L and M are 32 s."""
+HELD_CALLS = 1000
+"""Calls that go on at the same time while memory is measured."""
+HOLD_RATE = 250
 
-
-class Load:
-    """sipp against `server` on the network of one run."""
-
-    def __init__(self, folder: Path, network: LoopbackNetwork) -> None:
-        self._folder = folder
-        self._network = network
-        write_users(folder / "users.csv", [f"user{number}" for number in range(USERS)])
-        (folder / "register.xml").write_text(REGISTER)
-        (folder / "registrar.xml").write_text(REGISTRAR)
-
-    def register(self, server: str, count: int, rate: int) -> None:
-        """`count` registrations; Void when one of them failed or had to be repeated."""
-        statistics = self._folder / "statistics.csv"
-        statistics.unlink(missing_ok=True)
-        arguments = [
-            *("sipp", f"{server}:5060", "-sf", "register.xml", "-inf", "users.csv", "-m", str(count), "-r", str(rate)),
-            *("-i", self._network.at("30.1"), "-p", "5060", "-nostdin", "-l", "5000", "-buff_size", "4000000"),
-            *("-trace_stat", "-stf", str(statistics), "-fd", "1", "-timeout", "60"),
-        ]
-        with PinnedProgram(arguments, self._folder / "sipp.txt", core=load_core(), cwd=self._folder) as sipp:
-            status = sipp.wait()
-        result = read_statistics(statistics)
-        if status or result.failed or result.succeeded < count:
-            raise Void(f"{result.failed} of {count} registrations failed (sipp ended with {status})")
-        if result.retransmissions > count // 100:
-            raise Void(f"{result.retransmissions} retransmissions")
-
-    def take_registrations(self, address: str) -> PinnedProgram:
-        """An ICP that takes every registration."""
-        arguments = ["sipp", "-sf", "registrar.xml", "-i", address, "-p", "5060", "-nostdin", "-buff_size", "4000000"]
-        return PinnedProgram(arguments, self._folder / "icp.txt", core=load_core(), cwd=self._folder)
+Serve = Callable[[Load], AbstractContextManager[Server]]
 
 
-def measure(load: Load, program: PinnedProgram, server: str, seconds: float) -> Mapping[str, float]:
-    """A warm-up with all users once, then the measured registrations."""
-    load.register(server, USERS, WARM_UP_RATE)
-    count = int(seconds * RATE)
-    before = program.cpu_seconds()
-    load.register(server, count, RATE)
-    used = program.cpu_seconds() - before
-    return {"registrations": count / used}
-
-
-def opx(seconds: float) -> Mapping[str, float]:
-    with ExitStack() as stack:
-        folder, network = _place(stack)
-        load = Load(folder, network)
-        stack.enter_context(load.take_registrations(network.at("20.20")))
-        devices = "".join(
-            f'[[device]]\nusername = "user{n}"\npassword = "{PASSWORD}"\nicp = "Node 1"\nicp_username = "{1000 + n}"\n'
-            for n in range(USERS)
-        )
-        (folder / "devices.toml").write_text(f'[[icp]]\nname = "Node 1"\nhost = "{network.at("20.20")}"\n{devices}')
-        (folder / "gateway.toml").write_text(
-            f'database = "{folder}/gateway.db"\nkey_file = "{folder}/gateway.key"\n'
-            f'control_socket = "{folder}/gateway.sock"\nimport_file = "{folder}/devices.toml"\n'
-            f'permit_weak_passwords = true\n[set_side]\naddress = "{network.at("10.1")}"\n'
-            f'[icp_side]\naddress = "{network.at("20.1")}"\n'
-        )
-        command = [sys.executable, "-m", "opx", "gateway", "run", "--config", str(folder / "gateway.toml")]
-        server = stack.enter_context(PinnedProgram(command, folder / "server.txt", core=server_core()))
-        server.wait_for("ready:")
-        return measure(load, server, network.at("10.1"), seconds)
-
-
-def kamailio(*more: str) -> Contender:
-    """Kamailio with an allocator of its choice."""
-
-    def one(seconds: float) -> Mapping[str, float]:
-        with ExitStack() as stack:
-            folder, network = _place(stack)
-            load = Load(folder, network)
-            address = network.at("10.1")
-            command = [
-                *(
-                    "kamailio",
-                    "-f",
-                    str(HERE / "peers" / "kamailio_registrar.cfg"),
-                    "-DD",
-                    "-E",
-                    "-m",
-                    "512",
-                    "-M",
-                    "64",
-                ),
-                *("-l", f"udp:{address}:5060", "-Y", str(folder), "-P", str(folder / "kamailio.pid"), *more),
-            ]
-            server = stack.enter_context(PinnedProgram(command, folder / "server.txt", core=server_core()))
-            server.wait_for("Listening on")
-            return measure(load, server, address, seconds)
-
-    return Contender("Kamailio -x fm" if more else "Kamailio", one, ("kamailio", "sipp"))
-
-
-def _place(stack: ExitStack) -> tuple[Path, LoopbackNetwork]:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opx-bench-")))
+@contextmanager
+def _load() -> Iterator[Load]:
     network = claim_network()
-    stack.callback(network.release)
-    return folder, network
+    try:
+        with tempfile.TemporaryDirectory(prefix="opx-bench-") as folder:
+            yield Load(Path(folder), network)
+    finally:
+        network.release()
+
+
+def soak(minutes: float, say: Callable[[str], None]) -> bool:
+    with _load() as load:
+        return sip_soak.soak(load, minutes, say)
+
+
+def contender(
+    name: str,
+    serve: Serve,
+    *programs: str,
+    registers: bool = False,
+    bound: bool = False,
+    challenged: bool = False,
+    calls: bool = True,
+    slow: bool = False,
+    absent: Callable[[], str] = lambda: "",
+) -> Contender:
+    """One server. `registers`: it is a registrar; `bound`: its users are registered before any call; `challenged`:
+    both sides of its calls are."""
+    scenario = "call_challenged" if challenged else "call"
+
+    def measure(seconds: float) -> Mapping[str, float]:
+        fill = 0.0 if seconds <= QUICK_SECONDS else STEADY
+        figures: dict[str, float] = {}
+        parts: list[Measured] = []
+
+        def part(metric: str, scenario: str, rate: float) -> None:
+            cpu = server.program.cpu_seconds
+            measured = load.measure(server.address, scenario, cpu, rate=rate, seconds=seconds, fill=fill)
+            parts.append(measured)
+            figures[metric] = measured.per_second
+
+        with _load() as load, load.icp(challenging=challenged), serve(load) as server:
+            _wait_until_idle(server)
+            # Before anything else has left room to be used again.
+            if calls and not bound:
+                figures["memory per call"] = _memory_per_call(load, server, scenario)
+            if registers:
+                before = server.program.memory()
+                load.run(server.address, "register", USERS, WARM_UP_RATE)
+                if bound:
+                    figures["memory per binding"] = (server.program.memory() - before) / USERS / 1000
+            if calls and bound:
+                figures["memory per call"] = _memory_per_call(load, server, scenario)
+            if registers:
+                part("registrations", "register", REGISTRATION_RATE)
+            if calls:
+                part("calls", scenario, CALL_RATE)
+            if slow:
+                part("slow calls", scenario, SLOW_CALL_RATE)
+        figures["failed"] = sum(one.failed for one in parts)
+        figures["retransmissions"] = sum(one.retransmissions for one in parts)
+        return figures
+
+    return Contender(name, measure, ("sipp", *programs), absent)
+
+
+def _wait_until_idle(server: Server) -> None:
+    """Until it uses next to no CPU: what a server does at its start is no part of any figure."""
+    used = server.program.cpu_seconds()
+    for _ in range(100):
+        time.sleep(0.2)
+        now = server.program.cpu_seconds()
+        if now - used < 0.01:
+            return
+        used = now
+    raise Void("the server never came to rest")
+
+
+def _memory_per_call(load: Load, server: Server, scenario: str) -> float:
+    """Kilobytes by which a server grows for each call that goes on."""
+    before = server.program.memory()
+    begun = HELD_CALLS / HOLD_RATE + 1.0
+    with load.phones_at(server.address, scenario, HELD_CALLS, HOLD_RATE, hold=begun + 1.0) as phones:
+        time.sleep(begun)
+        grown = server.program.memory() - before
+        phones.finish(begun + GRACE)
+    if load.result().succeeded < HELD_CALLS:
+        raise Void("not all calls could be held")
+    return grown / HELD_CALLS / 1000
+
+
+def _kamailio(*, faster: bool, challenging: bool) -> Contender:
+    name = "Kamailio" + (" fm" if faster else "") + (", both challenges" if challenging else "")
+    return contender(
+        name,
+        lambda load: kamailio(load, faster=faster, challenging=challenging),
+        "kamailio",
+        registers=True,
+        bound=not challenging,
+        challenged=challenging,
+    )
 
 
 BENCH = Bench(
     "sip",
-    "registrations per second of server CPU, every one freshly challenged",
-    (Metric("registrations", "per CPU second"),),
+    "registrations and calls per second of server CPU, OPX with both sides challenged",
     (
-        Contender("OPX", opx, ("sipp",)),
-        kamailio(),
-        kamailio("-x", "fm", "-X", "fm"),
+        Metric("registrations", "per CPU second"),
+        Metric("calls", "per CPU second"),
+        Metric("slow calls", "per CPU second"),
+        Metric("memory per binding", "kB", higher_is_better=False, decimals=1),
+        Metric("memory per call", "kB", higher_is_better=False, decimals=1),
+        Metric("failed", "", higher_is_better=False),
+        Metric("retransmissions", "", higher_is_better=False),
     ),
-    (Goal("registrations", 0.7, "Kamailio"),),
-    full=Plan(rounds=5, seconds=10.0),
-    quick=Plan(rounds=1, seconds=3.0),
+    (
+        contender("OPX", gateway, registers=True, bound=True, challenged=True, slow=True),
+        _kamailio(faster=False, challenging=False),
+        _kamailio(faster=True, challenging=False),
+        _kamailio(faster=False, challenging=True),
+        _kamailio(faster=True, challenging=True),
+        contender("sippy", sippy, calls=False, slow=True, absent=missing_sippy),
+    ),
+    (
+        Goal("registrations", 0.7, "Kamailio"),
+        Goal("calls", 0.7, "Kamailio"),
+        Goal("calls", 1.2, "Kamailio, both challenges"),
+        Goal("slow calls", 8, "sippy"),
+        Goal("failed", 0),
+    ),
+    full=Plan(rounds=3, seconds=10.0),
+    quick=Plan(rounds=1, seconds=QUICK_SECONDS),
+    quick_limit=120.0,
+    soak=soak,
 )
 
 if __name__ == "__main__":
