@@ -60,9 +60,10 @@ def test_an_extension_that_does_not_answer_stops_ringing() -> None:
 def test_hold_goes_through() -> None:
     office = Office()
     office.connected()
-    office.two.sessions[0].offer(office.two.sdp)
+    held = office.two.sdp.replace(b"a=sendrecv", b"a=sendonly")
+    office.two.sessions[0].offer(held)
     office.wire.deliver()
-    assert office.one.events[-1] == events.Offered(office.two.sdp)
+    assert office.one.events[-1] == events.Offered(held)
     office.one.sessions[0].answer_offer(office.one.sdp)
     office.wire.deliver()
     assert office.two.events[-1] == events.OfferAnswered(office.one.sdp)

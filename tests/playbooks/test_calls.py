@@ -236,9 +236,9 @@ def test_hold_and_resume_from_the_set() -> None:
 
 def test_the_ports_stay_the_same_for_the_whole_dialog() -> None:
     site, phone = established()
-    phone.sessions[0].offer(description("192.168.1.7", 41000, version=2))
+    phone.sessions[0].offer(description("192.168.1.7", 41000, sdp.Direction.SENDONLY, version=2))
     site.wire.deliver()
-    site.icp.sessions[0].answer_offer(description("10.9.8.101", 6200, version=2))
+    site.icp.sessions[0].answer_offer(description("10.9.8.101", 6200, sdp.Direction.RECVONLY, version=2))
     site.wire.deliver()
     bodies = [sdp.parse(c.message.body) for c in site.wire.log if c.message.body and c.source[0] in (OUTSIDE, INSIDE)]
     ports = {(str(b.origin.connection.address), b.audio.port) for b in bodies if b.audio}

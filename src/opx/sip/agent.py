@@ -16,11 +16,14 @@ from opx.sip.flow import Address, Destination, Flow, host_port
 from opx.sip.layer import TransactionLayer
 from opx.sip.message import Request, Response
 from opx.sip.parser import parse, validate
+from opx.sip.session_timer import SessionTimerPolicy, refusal
 from opx.sip.timers import TimerWheel
 from opx.sip.transactions import Failure, ServerTransaction, Timing
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS"
-"""Methods that a session understands; an application adds its own."""
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE"
+"""Methods that a session understands by itself; an application adds those that it serves."""
+SUPPORTED = ("100rel", "timer", "replaces")
+"""Option tags of what a session does by itself (RFC 3262, RFC 4028, RFC 3891)."""
 
 
 class Application(Protocol):
@@ -43,8 +46,13 @@ class DialogUser(Protocol):
     """Whoever owns a dialog."""
 
     def on_request(self, transaction: ServerTransaction) -> None: ...
-    def on_cancel(self, transaction: ServerTransaction, cancel: Request) -> None: ...
     def on_ack(self, ack: Request) -> None: ...
+
+
+class InviteOwner(Protocol):
+    """Whoever answers a received INVITE."""
+
+    def on_cancel(self, transaction: ServerTransaction, cancel: Request) -> None: ...
     def on_unanswered(self, transaction: ServerTransaction, failure: Failure) -> None: ...
 
 
@@ -60,18 +68,27 @@ class UserAgent:
         timing: Timing | None = None,
         product: str = "OPX",
         allow: str = ALLOW,
+        supported: tuple[str, ...] = SUPPORTED,
+        session_timer: SessionTimerPolicy | None = None,
         sent_by: Callable[[Flow], str] = lambda flow: host_port(flow.local),
     ) -> None:
         self.wheel = wheel
         self.flows = flows
         self.product = product
         self.allow = allow
+        self.serves = frozenset(method.strip() for method in allow.split(","))
+        self.supported_text = ", ".join(supported)
+        self.session_timer = session_timer or SessionTimerPolicy()
         self.layer = TransactionLayer(self, wheel, timing, wake=flows.wake, sent_by=sent_by)
         self.timing = self.layer.timing
         self._application = application
         self._dialogs: dict[DialogId, DialogUser] = {}
         self._expected: dict[tuple[str, str], DialogUser] = {}
-        self._invites: dict[ServerTransaction, DialogUser] = {}
+        self._invites: dict[ServerTransaction, InviteOwner] = {}
+
+    def supported_without(self, option: str) -> str:
+        """What Supported says where one option tag does not hold; never empty, for "timer" always does."""
+        return ", ".join(known for known in self.supported_text.split(", ") if known != option)
 
     @property
     def local(self) -> Address:
@@ -168,6 +185,7 @@ class UserAgent:
         response = transaction.request.reply(200, to_tag=new_tag())
         response.add("allow", self.allow)
         response.add("accept", "application/sdp")
+        response.add("supported", self.supported_text)
         if self.product:
             response.add("server", self.product)
         transaction.respond(response)
@@ -180,12 +198,16 @@ class UserAgent:
 
     # --- for sessions
 
-    def hold_invite(self, transaction: ServerTransaction, user: DialogUser) -> None:
+    def hold_invite(self, transaction: ServerTransaction, user: InviteOwner) -> None:
         """Tell `user` of what becomes of a received INVITE: its CANCEL, or an answer that nobody took."""
         self._invites[transaction] = user
 
     def release_invite(self, transaction: ServerTransaction) -> None:
         self._invites.pop(transaction, None)
+
+    def find_dialog(self, dialog_id: DialogId) -> DialogUser | None:
+        """Whoever owns a dialog, by Call-ID, our tag and the peer's."""
+        return self._dialogs.get(dialog_id)
 
     def open_dialog(self, dialog: Dialog, user: DialogUser) -> None:
         self._dialogs[dialog.id] = user
@@ -214,6 +236,11 @@ class UserAgent:
     def _dispatch(self, transaction: ServerTransaction) -> None:
         request = transaction.request
         to_tag = request.to_tag
+        if request.method in ("INVITE", "UPDATE"):
+            too_short = refusal(request, self.session_timer)
+            if too_short is not None:
+                transaction.respond(too_short)
+                return
         if not to_tag:
             self._application.on_request(transaction)
             return

@@ -53,6 +53,7 @@ def build_answer(agent: UserAgent, request: Request, status: int, tag: str, cont
     response = request.reply(status, to_tag=tag)
     response.add("contact", contact)
     response.add("allow", agent.allow)
+    response.add("supported", agent.supported_text)
     if agent.product:
         response.add("server", agent.product)
     attach_sdp(response, sdp)

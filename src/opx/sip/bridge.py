@@ -62,8 +62,22 @@ def plain_refusal(event: events.Refused) -> tuple[int, Headers]:
     return status, (("retry-after", str(event.retry_after)),) if event.retry_after is not None else ()
 
 
+Transfer = Callable[[End, events.TransferAsked], None]
+"""An end wants its partner to call somebody else; whoever hears it must answer with `Session.answer_transfer`."""
+
+Carry = Callable[[events.Asked], bytes | None]
+"""The body of an INFO or MESSAGE as the other end gets it; None: its content is not passed on."""
+
+
+def carry_nothing(event: events.Asked) -> bytes | None:
+    return None
+
+
 class Bridge:
-    """Set `caller`, then `place` the other leg with the listener for it. `on_end` hears once that the call is over."""
+    """Set `caller`, then `place` the other leg with the listener for it. `on_end` hears once that the call is over.
+
+    Without `transfer` a REFER is declined; with it, it also hears the progress that an end reports of one.
+    """
 
     def __init__(
         self,
@@ -72,6 +86,8 @@ class Bridge:
         on_end: Callable[[CallReport], None],
         now: Callable[[], float],
         refusal: Refusal = plain_refusal,
+        transfer: Transfer | None = None,
+        carry: Carry = carry_nothing,
     ) -> None:
         self.caller: Session | None = None
         self.callee: Session | None = None
@@ -79,9 +95,14 @@ class Bridge:
         self._refusal = refusal
         self._on_end = on_end
         self._now = now
+        self._transfer = transfer
+        self._carry = carry
         self._started_at = now()
         self._answered_at = 0.0
         self._over = False
+        self._joining: Session | None = None
+        self.retained: End | None = None
+        """An end that is looked after elsewhere when the other one hangs up: it is being transferred."""
 
     @property
     def over(self) -> bool:
@@ -111,6 +132,53 @@ class Bridge:
         if self._over:
             self.callee.hang_up()
 
+    def connected(self, caller: Session, callee: Session) -> None:
+        """Take over two sessions that are answered and have each other's descriptions already."""
+        self.caller, self.callee = caller, callee
+        caller.listener, callee.listener = self.listener(End.CALLER), self.listener(End.CALLEE)
+        self._answered_at = self._now()
+
+    def replace(self, end: End, newcomer: Session, offer: bytes) -> None:
+        """Give one end's place to `newcomer`, who called with Replaces (RFC 3891); who had it before is hung up.
+
+        The other end gets `offer` in a re-INVITE. The newcomer is refused when that does not go well.
+        """
+        other = self.leg(end.other)
+        if self._over or self._joining is not None or other is None or not other.up or not other.can_offer:
+            newcomer.reject(491, (("retry-after", "2"),))
+            return
+        try:
+            translated = self._translate(end, offer)
+        except ValueError:
+            newcomer.reject(488)
+            return
+        self._joining = newcomer
+        newcomer.listener = self._on_newcomer
+        other.offer(translated)
+
+    def _on_newcomer(self, event: events.SessionEvent) -> None:
+        """It can only have given up; the other end has heard of it by then, and nobody is left to talk to."""
+        self._joining = None
+        self.hang_up("whoever was to take an end's place gave up")
+
+    def _let_in(self, end: End, newcomer: Session, sdp: bytes) -> None:
+        old = self.leg(end)
+        if old is not None:
+            old.listener = _deaf
+            old.hang_up()
+        self._put(end, newcomer)
+        newcomer.listener = self.listener(end)
+        newcomer.accept(sdp)
+
+    def release(self, end: End, reason: str) -> Session | None:
+        """Let go of one end's session, which has another listener by now, and end the call for the other one."""
+        leg, other = self.leg(end), self.leg(end.other)
+        self._put(end, None)
+        if other is not None:
+            other.hang_up()
+        self._finish(Outcome.ANSWERED, reason)
+        return leg
+
     def refuse(self, status: int, reason: str, headers: Headers = ()) -> None:
         """Refuse the caller before anybody else was called."""
         if self.caller is not None and self.caller.asked:
@@ -126,40 +194,57 @@ class Bridge:
                 leg.hang_up(status)
         self._finish(Outcome.ANSWERED if self.answered else Outcome.FAILED, reason, status)
 
+    def _put(self, end: End, session: Session | None) -> None:
+        if end is End.CALLER:
+            self.caller = session
+        else:
+            self.callee = session
+
     # --- events
 
     def _on_event(self, end: End, event: events.SessionEvent) -> None:
-        if self._over:
-            return
-        try:
-            self._pass_on(end, event)
-        except ValueError as error:
-            self.hang_up(f"a media description cannot be used: {error}", 488)
+        if isinstance(event, events.TransferProgress):
+            # How a transfer goes is told to whoever asked for it, even when the call is over by then.
+            other = self.leg(end.other)
+            if other is not None:
+                other.notify_transfer(event.status, event.over)
+        elif not self._over:
+            try:
+                self._pass_on(end, event)
+            except ValueError as error:
+                self.hang_up(f"a media description cannot be used: {error}", 488)
 
     def _pass_on(self, end: End, event: events.SessionEvent) -> None:
         here, other = self.leg(end), self.leg(end.other)
         match event:
-            case events.Progress(status, sdp) if self.caller is not None:
-                self.caller.progress(status, self._translate(end, sdp))
+            case events.Progress(status, sdp, reliable) if self.caller is not None:
+                self.caller.progress(status, self._translate(end, sdp), reliable=reliable)
             case events.Answered(sdp) if self.caller is not None:
                 self._answered_at = self._now()
                 self.caller.accept(self._translate(end, sdp))
             case events.Refused():
                 self._on_refused(event)
-            case events.Cancelled():
+            case events.Cancelled(elsewhere):
                 if other is not None:
-                    other.hang_up()
+                    other.hang_up(elsewhere=elsewhere)
                 self._finish(Outcome.CANCELLED, "the caller gave up")
             case events.Confirmed(sdp) if sdp and other is not None:
                 other.acknowledge(self._translate(end, sdp))
-            case events.Offered(sdp) if here is not None:
-                self._on_offer(end, here, other, sdp)
-            case events.OfferAnswered(sdp) if other is not None and other.asked:
-                other.answer_offer(self._translate(end, sdp))
-            case events.OfferRefused(status) if other is not None and other.asked:
-                other.refuse_offer(status)
+            case events.Offered(sdp, update) if here is not None:
+                self._on_offer(end, here, other, sdp, update)
+            case events.OfferAnswered(sdp) if other is not None:
+                self._on_offer_answered(end, other, sdp)
+            case events.OfferRefused(status) if other is not None:
+                self._on_offer_refused(other, status)
+            case events.Asked() if here is not None:
+                self._on_asked(here, other, event)
+            case events.TransferAsked(number) if here is not None:
+                if self._transfer is None:
+                    here.answer_transfer(number, 603)
+                else:
+                    self._transfer(end, event)
             case events.Ended(cause):
-                if other is not None:
+                if other is not None and end.other is not self.retained:
                     other.hang_up()
                 self._finish(Outcome.ANSWERED, f"{end.value} {cause.value}")
 
@@ -170,19 +255,52 @@ class Bridge:
         reason = "no answer" if event.local else f"{End.CALLEE.value} answered {event.status}"
         self._finish(Outcome.REFUSED, reason, status)
 
-    def _on_offer(self, end: End, here: Session, other: Session | None, sdp: bytes) -> None:
-        if other is None or other.busy or other.ended:
+    def _on_offer(self, end: End, here: Session, other: Session | None, sdp: bytes, update: bool) -> None:
+        if other is None or other.ended or other.busy:
             here.refuse_offer(491)
+            return
+        if not other.can_offer:
+            here.refuse_offer(488)
             return
         try:
             translated = self._translate(end, sdp)
         except ValueError:
             here.refuse_offer(488)
             return
-        other.offer(translated)
+        other.offer(translated, update=update)
+
+    def _on_offer_answered(self, end: End, other: Session, sdp: bytes) -> None:
+        translated = self._translate(end, sdp)
+        newcomer, self._joining = self._joining, None
+        if newcomer is not None:
+            self._let_in(end.other, newcomer, translated)
+        elif other.offered:
+            other.answer_offer(translated)
+
+    def _on_offer_refused(self, other: Session, status: int) -> None:
+        newcomer, self._joining = self._joining, None
+        if newcomer is not None:
+            newcomer.reject(488)
+        elif other.offered:
+            other.refuse_offer(status)
+
+    def _on_asked(self, here: Session, other: Session | None, event: events.Asked) -> None:
+        body = self._carry(event)
+        if other is None or not other.up:
+            here.answer_request(event.id, 480)
+        elif body is None or other.usage.peer_allows(event.method) is False:
+            here.answer_request(event.id, 415 if body is None else 405)
+        else:
+            other.ask(event.method, event.content_type, body, lambda status: here.answer_request(event.id, status))
 
     def _finish(self, outcome: Outcome, reason: str, status: int = 0) -> None:
         if self._over:
             return
         self._over = True
+        if self._joining is not None:
+            self._joining.hang_up()
         self._on_end(CallReport(outcome, reason, self._started_at, self._answered_at, self._now(), status))
+
+
+def _deaf(event: events.SessionEvent) -> None:
+    """The listener of a session that nobody waits for any more."""

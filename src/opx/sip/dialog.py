@@ -136,6 +136,11 @@ class Dialog:
             raise RemoteProtocolError("CSeq went backwards", status=500)
         self.remote_seq = number
 
+    def confirm(self, response: Response) -> None:
+        """The 2xx of an early dialog: target and route set are those that it names (sections 12.1.2 and 13.2.2.4)."""
+        self.refresh_target(response)
+        self.route_set = response.values("record-route")[::-1]
+
     def refresh_target(self, message: Request | Response) -> None:
         """A target refresh (INVITE, UPDATE) or its 2xx names where the peer is from now on."""
         target = contact_of(message)

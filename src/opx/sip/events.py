@@ -7,6 +7,8 @@ one side's messages can reach the other by mistake. `sdp` is a session descripti
 from dataclasses import dataclass
 from enum import Enum
 
+from opx.sip.replaces import ReferTo
+
 
 class Cause(Enum):
     """What the other end did, or failed to do, that ended an established session."""
@@ -15,14 +17,21 @@ class Cause(Enum):
     NO_ACK = "never acknowledged the answer"
     LOST = "no longer knew the call"
     TRANSPORT = "could not be reached any more"
+    EXPIRED = "did not refresh the session in time"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A provisional answer to our INVITE, 101 to 199."""
+    """A provisional answer to our INVITE, 101 to 199.
+
+    `reliable`: it was acknowledged with PRACK (RFC 3262). With `offers` our INVITE made no offer and `sdp` is one:
+    `Session.acknowledge` must answer it.
+    """
 
     status: int
     sdp: bytes
+    reliable: bool = False
+    offers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +52,28 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The peer gave up before we answered its INVITE."""
+    """The peer gave up before we answered its INVITE. `elsewhere`: another phone took the call (RFC 3326)."""
+
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """The peer acknowledged our 2xx. `sdp` is its answer when the offer was ours."""
+    """The peer acknowledged our 2xx, or a provisional answer with our offer. `sdp` is its answer to such an offer."""
 
     sdp: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A re-INVITE of the peer: `Session.answer_offer` or `Session.refuse_offer` must follow.
+    """A new offer of the peer: `Session.answer_offer` or `Session.refuse_offer` must follow.
 
-    With `sdp` empty the peer asks for our offer.
+    It came in a re-INVITE, or with `update` in an UPDATE (RFC 3311), which wants its answer at once and is possible
+    before the call is answered. With `sdp` empty the peer asks for our offer.
     """
 
     sdp: bytes
+    update: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +83,42 @@ class OfferWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class OfferAnswered:
-    """A 2xx to our re-INVITE. When that made no offer, `Session.acknowledge` must answer `sdp`."""
+    """A 2xx to our re-INVITE or UPDATE. When that made no offer, `Session.acknowledge` must answer `sdp`."""
 
     sdp: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class OfferRefused:
-    """Our re-INVITE was refused; the session goes on as it was."""
+    """Our re-INVITE or UPDATE was refused; the session goes on as it was."""
 
     status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that carries something to the other end, such as INFO: `Session.answer_request` must follow."""
+
+    id: int
+    method: str
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransferAsked:
+    """REFER: the peer wants its partner to call somebody else. `Session.answer_transfer` must follow (RFC 3515)."""
+
+    id: int
+    refer_to: ReferTo
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgress:
+    """What came of our REFER so far: the status that the new call met with. With `over` it is the last word."""
+
+    status: int
+    over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +138,8 @@ SessionEvent = (
     | OfferWithdrawn
     | OfferAnswered
     | OfferRefused
+    | Asked
+    | TransferAsked
+    | TransferProgress
     | Ended
 )

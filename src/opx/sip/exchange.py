@@ -67,6 +67,7 @@ class Exchange:
         self._challenges = 0
         self._too_large_for_udp = False
         self._cancelled = False
+        self._cancel_reason = ""
         self._proceeding = False
 
     @property
@@ -82,14 +83,18 @@ class Exchange:
         self._send(self._choose_flow())
         return self
 
-    def cancel(self) -> None:
-        """Give an INVITE up: at once when the peer has begun to answer, else as soon as it does (section 9.1)."""
+    def cancel(self, reason: str = "") -> None:
+        """Give an INVITE up: at once when the peer has begun to answer, else as soon as it does (section 9.1).
+
+        `reason` is a Reason header (RFC 3326), "" for none.
+        """
         self._cancelled = True
+        self._cancel_reason = reason
         if self._proceeding and self.transaction is not None:
             self._send_cancel(self.transaction)
 
     def _send_cancel(self, transaction: ClientTransaction) -> None:
-        self._layer.cancel(transaction, _Ignore())
+        self._layer.cancel(transaction, _Ignore(), self._cancel_reason)
         # A peer that answers neither may not keep the transaction alive (section 9.1).
         self._layer.wheel.schedule(self._layer.timing.timeout, lambda: self._abandon(transaction))
 

@@ -1,19 +1,24 @@
-"""Our INVITE until it is answered: ringing, giving up, and what a forking proxy makes of it."""
+"""Our INVITE until it is answered: ringing, early dialogs, giving up, and what a forking proxy makes of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from opx.sip import events
-from opx.sip.agent import UserAgent, new_tag
-from opx.sip.answering import retry_after_of, sdp_of
+from opx.sip.agent import new_tag
+from opx.sip.answering import attach_sdp, retry_after_of, sdp_of
 from opx.sip.dialog import MAX_FORWARDS, Dialog
-from opx.sip.digest import DigestClient
 from opx.sip.errors import RemoteProtocolError
-from opx.sip.exchange import Outcome
-from opx.sip.flow import Destination, Flow
+from opx.sip.exchange import Exchange, Outcome
 from opx.sip.message import Request, Response
+from opx.sip.reliable import rseq_of
+from opx.sip.session_timer import SessionTimer
 from opx.sip.timers import Timer
 from opx.sip.transactions import Failure
+from opx.sip.usage import DialogUsage
+
+MAX_FORKS = 16
+"""Early dialogs of one call; a hunt group of phones that ring together is smaller."""
 
 
 class InviteUser(Protocol):
@@ -21,45 +26,83 @@ class InviteUser(Protocol):
 
     def on_progress(self, event: events.Progress) -> None: ...
     def on_refused(self, event: events.Refused) -> None: ...
+    def on_early_dialog(self, dialog: Dialog) -> None:
+        """A reliable provisional answer made a dialog, in which requests may go both ways from now on."""
+
+    def on_settled(self, answer: bytes) -> None:
+        """The first offer has its answer before the call is answered."""
+
     def on_answered(self, dialog: Dialog, response: Response, cancelled: bool) -> None: ...
     def on_answer_repeated(self) -> None: ...
 
 
+@dataclass(slots=True)
+class _Fork:
+    """One callee behind our INVITE; `rseq` is its last reliable provisional answer."""
+
+    dialog: Dialog
+    rseq: int | None = None
+
+
+@dataclass(slots=True)
+class _OwedPrack:
+    """A reliable provisional answer with an offer: its PRACK waits for our answer."""
+
+    fork: _Fork
+    rack: str
+
+
 class OutgoingInvite:
-    """Sends `invite` and reports to `user`; at most one refusal or one answer.
+    """Sends `invite` and reports to `user`; at most one refusal or one answer."""
 
-    `way` gives the flow for requests of a dialog that is not the session's own.
-    """
-
-    def __init__(
-        self,
-        agent: UserAgent,
-        user: InviteUser,
-        invite: Request,
-        route: Flow | Destination,
-        contact: str,
-        credentials: DigestClient | None,
-        way: Callable[[Dialog], Flow | None],
-    ) -> None:
-        self._agent = agent
+    def __init__(self, usage: DialogUsage, user: InviteUser, invite: Request, timer: SessionTimer) -> None:
+        self._usage = usage
+        self._agent = usage.agent
         self._user = user
-        self._contact = contact
-        self._credentials = credentials
-        self._way = way
+        self._timer = timer
+        self._offered = bool(invite.body)
+        self._settled = False
         self._cancelled = False
         self._over = False
-        self._dialog: Dialog | None = None
+        self._forks: dict[str, _Fork] = {}
+        self._owed: _OwedPrack | None = None
+        self._answered: Dialog | None = None
         self._ring_timer: Timer | None = None
         self._wait_for_answer()
-        self._exchange = agent.exchange(
-            invite, route, self._on_final, on_provisional=self._on_provisional, credentials=credentials
-        )
+        self._exchange = self._send(invite)
 
-    def cancel(self) -> None:
-        """Give up; an answer that crosses this is still reported, with `cancelled`."""
+    def cancel(self, reason: str = "") -> None:
+        """Give up; an answer that crosses this is still reported, with `cancelled`. `reason` is a Reason header."""
         self._cancelled = True
         self._stop_waiting()
-        self._exchange.cancel()
+        self._exchange.cancel(reason)
+
+    def early_dialog(self, remote_tag: str) -> Dialog | None:
+        """The dialog with one of the callees."""
+        fork = self._forks.get(remote_tag)
+        return fork.dialog if fork else None
+
+    @property
+    def owes_prack(self) -> bool:
+        """An offer came that `prack` must answer."""
+        return self._owed is not None
+
+    def prack(self, sdp: bytes) -> None:
+        """Acknowledge the provisional answer with an offer, giving our answer to it (RFC 3262 section 5)."""
+        owed, self._owed = self._owed, None
+        if owed is not None:
+            self._send_prack(owed.fork, owed.rack, sdp)
+
+    # --- sending and waiting
+
+    def _send(self, invite: Request) -> Exchange:
+        return self._agent.exchange(
+            invite,
+            self._usage.route,
+            self._on_final,
+            on_provisional=self._on_provisional,
+            credentials=self._usage.credentials,
+        )
 
     def _wait_for_answer(self) -> None:
         self._stop_waiting()
@@ -74,23 +117,81 @@ class OutgoingInvite:
         self.cancel()
         self._refuse(events.Refused(480, local=True))
 
+    # --- provisional answers
+
     def _on_provisional(self, response: Response) -> None:
-        if not self._cancelled:
-            self._wait_for_answer()
-            self._user.on_progress(events.Progress(response.status, sdp_of(response)))
+        if self._cancelled or self._over:
+            return
+        self._wait_for_answer()
+        self._usage.hear(response)
+        rseq = rseq_of(response)
+        if rseq is None:
+            # What is not sent reliably cannot carry an offer (RFC 3262 section 5).
+            self._user.on_progress(events.Progress(response.status, sdp_of(response) if self._offered else b""))
+            return
+        fork = self._fork(response)
+        if fork is None or (fork.rseq is not None and rseq != fork.rseq + 1):
+            # A repetition, or one whose predecessor is still on its way and will be repeated.
+            return
+        fork.rseq = rseq
+        self._on_reliable(response, fork, f"{rseq} {response.cseq.number} INVITE")
+
+    def _on_reliable(self, response: Response, fork: _Fork, rack: str) -> None:
+        sdp = sdp_of(response)
+        self._user.on_early_dialog(fork.dialog)
+        offers = bool(sdp) and not self._offered and not self._settled
+        if offers:
+            self._owed = _OwedPrack(fork, rack)
+        else:
+            self._send_prack(fork, rack, b"")
+            if sdp and not self._settled:
+                self._settled = True
+                self._user.on_settled(sdp)
+        self._user.on_progress(events.Progress(response.status, sdp, reliable=True, offers=offers))
+
+    def _fork(self, response: Response) -> _Fork | None:
+        tag = response.to_tag
+        fork = self._forks.get(tag)
+        if fork is None and tag and len(self._forks) < MAX_FORKS:
+            fork = self._forks[tag] = _Fork(Dialog.as_client(self._exchange.request, response, self._usage.contact))
+        return fork
+
+    def _send_prack(self, fork: _Fork, rack: str, sdp: bytes) -> None:
+        prack = fork.dialog.request("PRACK")
+        prack.add("rack", rack)
+        attach_sdp(prack, sdp)
+        if sdp:
+            self._settled = True
+        self._usage.send(prack, lambda outcome: None, fork.dialog)
+
+    # --- the final answer
 
     def _on_final(self, outcome: Outcome) -> None:
         self._stop_waiting()
         if isinstance(outcome, Failure):
             self._refuse(events.Refused(408 if outcome is Failure.TIMEOUT else 503, local=True))
+        elif outcome.status == 422 and self._ask_for_longer(outcome):
+            return
         elif outcome.status >= 300:
             self._refuse(events.Refused(outcome.status, retry_after_of(outcome)))
-        elif self._dialog is None:
+        elif self._answered is None:
             self._take(outcome)
-        elif outcome.to_tag == self._dialog.remote_tag:
+        elif outcome.to_tag == self._answered.remote_tag:
             self._user.on_answer_repeated()
         else:
             self._drop_fork(outcome)
+
+    def _ask_for_longer(self, response: Response) -> bool:
+        if self._cancelled or not self._timer.too_small(response):
+            return False
+        again = self._exchange.request
+        for name in ("via", "session-expires", "min-se"):
+            again.remove(name)
+        again.set("cseq", f"{again.cseq.number + 1} INVITE")
+        self._timer.ask(again)
+        self._wait_for_answer()
+        self._exchange = self._send(again)
+        return True
 
     def _refuse(self, event: events.Refused) -> None:
         if not self._over:
@@ -99,23 +200,32 @@ class OutgoingInvite:
 
     def _take(self, response: Response) -> None:
         try:
-            self._dialog = Dialog.as_client(self._exchange.request, response, self._contact)
+            dialog = self._dialog_of(response)
         except RemoteProtocolError:
             self._refuse(events.Refused(502, local=True))
             return
+        self._answered = dialog
         self._over = True
-        self._user.on_answered(self._dialog, response, self._cancelled)
+        self._user.on_answered(dialog, response, self._cancelled)
+
+    def _dialog_of(self, response: Response) -> Dialog:
+        fork = self._forks.get(response.to_tag)
+        if fork is None:
+            return Dialog.as_client(self._exchange.request, response, self._usage.contact)
+        fork.dialog.confirm(response)
+        return fork.dialog
 
     def _drop_fork(self, response: Response) -> None:
         """A second phone answered behind a forking proxy: one dialog is enough (RFC 3261 section 13.2.2.4)."""
         try:
-            fork = Dialog.as_client(self._exchange.request, response, self._contact)
+            fork = self._dialog_of(response)
         except RemoteProtocolError:
             return
-        flow = self._way(fork)
+        flow = self._usage.way(fork)
         if flow is not None:
-            self._agent.layer.send_ack(fork.request("ACK", cseq=fork.local_seq), flow)
-            self._agent.exchange(fork.request("BYE"), flow, lambda outcome: None, credentials=self._credentials)
+            ack = fork.request("ACK", cseq=response.cseq.number)
+            self._agent.layer.send_ack(ack, flow)
+            self._usage.send(fork.request("BYE"), lambda outcome: None, fork)
 
 
 def build_invite(

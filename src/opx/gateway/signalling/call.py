@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from opx.gateway.media.interface import Side
 from opx.gateway.signalling.call_media import CallMedia
+from opx.gateway.signalling.carried import carried_body
 from opx.sip.bridge import Bridge, CallReport, End, Headers, plain_refusal
-from opx.sip.events import Refused, SessionEvent
+from opx.sip.events import Refused, SessionEvent, TransferAsked
 from opx.sip.session import Session
 
 ICP_CREDENTIAL_STATUSES = frozenset((401, 407))
@@ -15,7 +16,7 @@ ICP_CREDENTIAL_STATUSES = frozenset((401, 407))
 class Call:
     """Made with `caller` saying which side calls. Set the incoming leg, then `start`.
 
-    `on_end` hears once that the call is over.
+    `on_end` hears once that the call is over, `on_transfer` of a side that asks for one.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Call:
         media: CallMedia,
         now: Callable[[], float],
         on_end: Callable[["Call", CallReport], None],
+        on_transfer: Callable[["Call", Side, TransferAsked], None],
     ) -> None:
         self.call_id = call_id
         self.device_id = device_id
@@ -39,11 +41,20 @@ class Call:
             on_end=lambda report: on_end(self, report),
             now=now,
             refusal=self._refusal,
+            transfer=lambda end, event: on_transfer(self, self._side(end), event),
+            carry=carried_body,
         )
+
+    def leg(self, side: Side) -> Session | None:
+        return self.bridge.leg(self._end(side))
 
     @property
     def set_leg(self) -> Session | None:
-        return self.bridge.leg(self._end(Side.SET))
+        return self.leg(Side.SET)
+
+    @property
+    def icp_leg(self) -> Session | None:
+        return self.leg(Side.ICP)
 
     def listener(self, side: Side) -> Callable[[SessionEvent], None]:
         """What the session of `side` reports to."""
@@ -61,6 +72,18 @@ class Call:
                 self.bridge.refuse(503, "no media ports are free", (("retry-after", "10"),))
 
         self.media.open(opened)
+
+    def replace_icp_leg(self, newcomer: Session, offer: bytes) -> None:
+        """Somebody at the ICP takes the place of whoever the set talks to."""
+        self.bridge.replace(self._end(Side.ICP), newcomer, offer)
+
+    def retain_icp_leg(self, on: bool) -> None:
+        """With `on` the ICP's leg outlives the set's, for it is being transferred."""
+        self.bridge.retained = self._end(Side.ICP) if on else None
+
+    def release_icp_leg(self, reason: str) -> None:
+        """The ICP's leg goes on with another partner; the call is over for the set."""
+        self.bridge.release(self._end(Side.ICP), reason)
 
     def hang_up(self, reason: str) -> None:
         self.bridge.hang_up(reason)

@@ -1,20 +1,24 @@
 """All calls: whether one may be made, where it goes, and what is written about it."""
 
 import secrets
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from opx.gateway.media.interface import RelayStats, Side
 from opx.gateway.repository import DeviceRecord
 from opx.gateway.signalling.admission import Admission
+from opx.gateway.signalling.aliases import DialogAliases
 from opx.gateway.signalling.bindings import BindingTable, LiveBinding
 from opx.gateway.signalling.call import Call
 from opx.gateway.signalling.call_media import CallMedia, MediaDesk
+from opx.gateway.signalling.dialog_names import DialogNames, far_name
+from opx.gateway.signalling.directory import Directory
 from opx.gateway.signalling.icp_registrations import icp_contact
 from opx.gateway.signalling.icps import IcpLink
-from opx.gateway.signalling.identity import caller_of, name_addr, number_of
+from opx.gateway.signalling.identity import caller_of, number_of
+from opx.gateway.signalling.legs import call_icp, call_set, set_contact
 from opx.gateway.signalling.timeline import Kind, Timeline
+from opx.gateway.signalling.transfers import Transfers
 from opx.sdp import AttributePolicy
 from opx.sip.agent import UserAgent, new_tag
 from opx.sip.answering import sdp_of
@@ -22,8 +26,9 @@ from opx.sip.bridge import CallReport
 from opx.sip.digest import DigestClient
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.events import Refused, SessionEvent
-from opx.sip.flow import host_port
-from opx.sip.session import Session
+from opx.sip.message import Request
+from opx.sip.replaces import Replaces
+from opx.sip.session import Headers, Session
 from opx.sip.transactions import ServerTransaction
 
 
@@ -47,6 +52,8 @@ class Calls:
         set_agent: UserAgent,
         icp_agent: UserAgent,
         admission: Admission,
+        directory: Directory,
+        aliases: DialogAliases,
         bindings: BindingTable,
         links: Callable[[int], IcpLink | None],
         desk: MediaDesk,
@@ -64,13 +71,22 @@ class Calls:
         self._timeline = timeline
         self._policy = policy
         self._calls: dict[str, Call] = {}
-        self._per_device: Counter[int] = Counter()
+        self._by_device: dict[int, list[Call]] = {}
+        self._names = DialogNames(aliases, self.of)
+        self.transfers = Transfers(
+            set_agent=set_agent,
+            icp_agent=icp_agent,
+            names=self._names,
+            directory=directory,
+            links=links,
+            timeline=timeline,
+        )
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def of(self, device_id: int) -> list[Call]:
-        return [call for call in self._calls.values() if call.device_id == device_id]
+        return list(self._by_device.get(device_id, ()))
 
     # --- a set calls
 
@@ -103,34 +119,47 @@ class Calls:
         call = self._new_call(device.id, Side.SET, number)
         call.media.set_side_is_at(transaction.flow.remote[0])
         try:
-            call.bridge.caller = Session.incoming(
+            headers = self._replaces_at_icp(request, device.id)
+            caller = Session.incoming(
                 self._set_agent,
                 call.listener(Side.SET),
                 transaction,
-                contact=self._set_contact(),
+                contact=set_contact(self._set_agent),
                 authorize=lambda later: self._authorize(call, device, later),
             )
             display = request.from_.display
         except RemoteProtocolError as error:
             self._refuse(transaction, device.id, error.status, f"call to {number}: {error}")
             return
+        call.bridge.caller = caller
         self._keep(call)
         listener = self._watching(call, link)
 
         def place(offer: bytes) -> Session:
-            return Session.call(
+            return call_icp(
                 self._icp_agent,
                 listener,
-                link.destination,
-                uri=f"sip:{number}@{link.domain}{link.transport_param}",
-                from_=name_addr(display, device.icp_username, link.domain),
-                to=name_addr("", number, link.domain),
-                contact=icp_contact(device, link, self._icp_agent),
-                sdp=offer,
-                credentials=DigestClient(device.icp_username, device.icp_password),
+                device,
+                link,
+                number,
+                offer=offer,
+                display=display,
+                headers=headers,
+                reliable=caller.takes_reliable,
             )
 
         call.start(sdp_of(request), place)
+
+    def _replaces_at_icp(self, request: Request, device_id: int) -> Headers:
+        """A set's Replaces as the ICP is to get it. RemoteProtocolError(481) when it names no dialog that we know."""
+        value = request.get("replaces")
+        if value is None:
+            return ()
+        wanted = Replaces.parse(value)
+        name = self._names.toward_icp(wanted.dialog, device_id)
+        if name is None:
+            raise RemoteProtocolError("its Replaces names no call", status=481)
+        return (("replaces", str(Replaces(name, wanted.early_only))),)
 
     # --- an ICP calls
 
@@ -139,12 +168,53 @@ class Calls:
         request = transaction.request
         reachable = [binding for binding in self._bindings.of(device.id) if binding.open]
         display, user = caller_of(request)
-        if not reachable:
+        replaced: Call | None = None
+        headers: Headers = ()
+        if (value := request.get("replaces")) is not None:
+            try:
+                replaced, headers = self._replaces_at_set(Replaces.parse(value), device.id)
+            except RemoteProtocolError as error:
+                self._refuse(transaction, device.id, error.status, f"call from {user}: {error}")
+                return
+        if replaced is not None and not headers:
+            self._replace(transaction, device, link, replaced, user)
+        elif not reachable:
             self._refuse(transaction, device.id, 480, f"call from {user}: the phone cannot be reached")
-        elif self._too_many(device.id):
+        elif replaced is None and self._too_many(device.id):
             self._refuse(transaction, device.id, 486, f"call from {user}: too many calls")
         else:
-            self._call_set(transaction, device, link, reachable[-1], display, user)
+            self._call_set(transaction, device, link, reachable[-1], display, user, headers)
+
+    def _replaces_at_set(self, wanted: Replaces, device_id: int) -> tuple[Call, Headers]:
+        """The set's call that an ICP wants to replace, and its Replaces as the set is to get it.
+
+        No headers when the set knows no Replaces, so that the gateway has to do it. RemoteProtocolError(481) when
+        there is no such call; 486 when it had to be early and is not (RFC 3891 section 3).
+        """
+        call = self._names.call(Side.ICP, wanted.dialog, device_id)
+        phone = call.set_leg if call is not None else None
+        if call is None or phone is None:
+            raise RemoteProtocolError("its Replaces names no call of the phone", status=481)
+        if call.bridge.answered and wanted.early_only:
+            raise RemoteProtocolError("the call that it wants to pick up is answered", status=486)
+        name = far_name(phone)
+        if phone.usage.peer_supports("replaces") and name is not None:
+            return call, (("replaces", str(Replaces(name, wanted.early_only))),)
+        if not phone.up:
+            raise RemoteProtocolError("the call that it wants to replace is not answered", status=481)
+        return call, ()
+
+    def _replace(
+        self, transaction: ServerTransaction, device: DeviceRecord, link: IcpLink, call: Call, user: str
+    ) -> None:
+        offer = sdp_of(transaction.request)
+        try:
+            newcomer = self._from_icp(transaction, device, link, call)
+        except RemoteProtocolError as error:
+            self._refuse(transaction, device.id, error.status, f"call from {user}: {error}")
+            return
+        self._timeline.add(device.id, Kind.CALL, f"call {call.number}: {user} takes the other end's place")
+        call.replace_icp_leg(newcomer, offer)
 
     def _call_set(
         self,
@@ -154,39 +224,43 @@ class Calls:
         binding: LiveBinding,
         display: str,
         user: str,
+        headers: Headers,
     ) -> None:
-        request = transaction.request
+        offer = sdp_of(transaction.request)
         call = self._new_call(device.id, Side.ICP, user)
         call.media.set_side_is_at(binding.flow.remote[0])
         try:
-            call.bridge.caller = Session.incoming(
-                self._icp_agent,
-                call.listener(Side.ICP),
-                transaction,
-                contact=icp_contact(device, link, self._icp_agent),
-                route=link.destination,
-                credentials=DigestClient(device.icp_username, device.icp_password),
-            )
+            caller = call.bridge.caller = self._from_icp(transaction, device, link, call)
         except RemoteProtocolError as error:
             self._refuse(transaction, device.id, error.status, f"call from {user}: {error}")
             return
         self._keep(call)
-        domain = host_port(self._set_agent.local)
 
         def place(offer: bytes) -> Session:
-            return Session.call(
+            return call_set(
                 self._set_agent,
                 call.listener(Side.SET),
-                binding.flow,
-                uri=binding.contact,
-                from_=name_addr(display, user, domain),
-                to=name_addr("", device.set_username, domain),
-                contact=self._set_contact(),
-                sdp=offer,
+                device,
+                binding,
+                offer=offer,
+                display=display,
+                user=user,
                 authorize=lambda later: self._authorize(call, device, later),
+                headers=headers,
+                reliable=caller.takes_reliable,
             )
 
-        call.start(sdp_of(request), place)
+        call.start(offer, place)
+
+    def _from_icp(self, transaction: ServerTransaction, device: DeviceRecord, link: IcpLink, call: Call) -> Session:
+        return Session.incoming(
+            self._icp_agent,
+            call.listener(Side.ICP),
+            transaction,
+            contact=icp_contact(device, link, self._icp_agent),
+            route=link.destination,
+            credentials=DigestClient(device.icp_username, device.icp_password),
+        )
 
     # --- while a call lasts
 
@@ -227,10 +301,12 @@ class Calls:
     def drop(self, device_id: int, why: str) -> None:
         for call in self.of(device_id):
             call.hang_up(why)
+        self.transfers.drop(device_id, why)
 
     def hang_up_all(self, why: str) -> None:
         for call in list(self._calls.values()):
             call.hang_up(why)
+        self.transfers.hang_up_all(why)
 
     # --- helpers
 
@@ -244,18 +320,20 @@ class Calls:
             media=CallMedia(self._desk, call_id, self._media_addresses, self._policy.sdp),
             now=lambda: self._set_agent.now,
             on_end=self._on_end,
+            on_transfer=self.transfers.asked,
         )
 
     def _keep(self, call: Call) -> None:
         self._calls[call.call_id] = call
-        self._per_device[call.device_id] += 1
+        self._by_device.setdefault(call.device_id, []).append(call)
 
     def _on_end(self, call: Call, report: CallReport) -> None:
         if self._calls.pop(call.call_id, None) is None:
             return
-        self._per_device[call.device_id] -= 1
-        if self._per_device[call.device_id] <= 0:
-            del self._per_device[call.device_id]
+        held = self._by_device[call.device_id]
+        held.remove(call)
+        if not held:
+            del self._by_device[call.device_id]
         call.media.close()
         direction = "to" if call.caller is Side.SET else "from"
         text = f"call {direction} {call.number}: {report.outcome.value}"
@@ -281,13 +359,11 @@ class Calls:
         return hear
 
     def _too_many(self, device_id: int) -> bool:
+        held = len(self._by_device.get(device_id, ())) + self.transfers.of(device_id)
         return (
-            len(self._calls) >= self._policy.max_calls
-            or self._per_device[device_id] >= self._policy.max_calls_per_device
+            len(self._calls) + len(self.transfers) >= self._policy.max_calls
+            or held >= self._policy.max_calls_per_device
         )
-
-    def _set_contact(self) -> str:
-        return f"sip:{host_port(self._set_agent.local)}"
 
     def _refuse(
         self, transaction: ServerTransaction, device_id: int, status: int, why: str, retry_after: int | None = None

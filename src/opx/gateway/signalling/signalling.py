@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from opx.gateway.media.interface import Side
 from opx.gateway.repository import DeviceRecord, IcpRecord
 from opx.gateway.signalling.admission import Admission
+from opx.gateway.signalling.aliases import DialogAliases
 from opx.gateway.signalling.bindings import LiveBinding
 from opx.gateway.signalling.call_media import MediaDesk
 from opx.gateway.signalling.calls import CallPolicy, Calls
@@ -16,14 +17,20 @@ from opx.gateway.signalling.keepalive import KeepAlive, KeepAlivePolicy
 from opx.gateway.signalling.licences import Licences
 from opx.gateway.signalling.registrar import BindingStore, Registrar, RegistrarPolicy
 from opx.gateway.signalling.timeline import Kind, Timeline
-from opx.sip.agent import UserAgent
+from opx.sip.agent import ALLOW, UserAgent
 from opx.sip.digest import DigestVerifier
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.exchange import FlowSource
 from opx.sip.flow import Flow
 from opx.sip.registration import RegistrationPolicy, RegistrationResult
+from opx.sip.session_timer import SessionTimerPolicy
 from opx.sip.timers import TimerWheel
 from opx.sip.transactions import ServerTransaction, Timing
+
+WITHIN_CALLS = "INFO, MESSAGE, REFER, NOTIFY"
+SET_ALLOW = f"{ALLOW}, {WITHIN_CALLS}, REGISTER"
+ICP_ALLOW = f"{ALLOW}, {WITHIN_CALLS}"
+"""What the gateway takes on each side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class SignallingPolicy:
     probe: ProbePolicy = field(default_factory=ProbePolicy)
     keep_alive: KeepAlivePolicy = field(default_factory=KeepAlivePolicy)
     calls: CallPolicy = field(default_factory=CallPolicy)
+    session_timer: SessionTimerPolicy = field(default_factory=SessionTimerPolicy)
 
 
 class Signalling:
@@ -62,8 +70,13 @@ class Signalling:
         self._policy = policy
         self._links: dict[int, IcpLink] = {}
         self._started = False
-        self.set_agent = UserAgent(_SetSide(self), wheel, set_flows, timing=timing)
-        self.icp_agent = UserAgent(_IcpSide(self), wheel, icp_flows, timing=timing)
+        self.aliases = DialogAliases()
+        self.set_agent = UserAgent(
+            _SetSide(self), wheel, set_flows, timing=timing, allow=SET_ALLOW, session_timer=policy.session_timer
+        )
+        self.icp_agent = UserAgent(
+            _IcpSide(self), wheel, icp_flows, timing=timing, allow=ICP_ALLOW, session_timer=policy.session_timer
+        )
         self.admission = Admission(self.directory, verifier, timeline, lambda: wheel.now)
         self.icps = IcpRegistrations(self.icp_agent, policy.icp_registration, policy.icp_spread, self._on_icp_result)
         self.registrar = Registrar(
@@ -83,6 +96,8 @@ class Signalling:
             set_agent=self.set_agent,
             icp_agent=self.icp_agent,
             admission=self.admission,
+            directory=self.directory,
+            aliases=self.aliases,
             bindings=self.registrar.bindings,
             links=self._links.get,
             desk=desk,

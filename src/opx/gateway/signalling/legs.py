@@ -1,0 +1,74 @@
+"""How a call's two legs are placed: what the gateway's own INVITE toward a set or an ICP says."""
+
+from opx.gateway.repository import DeviceRecord
+from opx.gateway.signalling.bindings import LiveBinding
+from opx.gateway.signalling.icp_registrations import icp_contact
+from opx.gateway.signalling.icps import IcpLink
+from opx.gateway.signalling.identity import name_addr
+from opx.sip.agent import UserAgent
+from opx.sip.digest import DigestClient
+from opx.sip.flow import host_port
+from opx.sip.session import Authorize, Headers, Listener, Session
+
+
+def call_icp(
+    agent: UserAgent,
+    listener: Listener,
+    device: DeviceRecord,
+    link: IcpLink,
+    number: str,
+    *,
+    offer: bytes,
+    display: str = "",
+    headers: Headers = (),
+    reliable: bool = True,
+) -> Session:
+    """Call `number` at the device's own ICP, with the ICP-side credentials."""
+    return Session.call(
+        agent,
+        listener,
+        link.destination,
+        uri=f"sip:{number}@{link.domain}{link.transport_param}",
+        from_=name_addr(display, device.icp_username, link.domain),
+        to=name_addr("", number, link.domain),
+        contact=icp_contact(device, link, agent),
+        sdp=offer,
+        credentials=DigestClient(device.icp_username, device.icp_password),
+        headers=headers,
+        reliable=reliable,
+    )
+
+
+def call_set(
+    agent: UserAgent,
+    listener: Listener,
+    device: DeviceRecord,
+    binding: LiveBinding,
+    *,
+    offer: bytes,
+    display: str,
+    user: str,
+    authorize: Authorize,
+    headers: Headers = (),
+    reliable: bool = True,
+) -> Session:
+    """Call a device's phone on the flow that it registered by; `display` and `user` are the caller's."""
+    domain = host_port(agent.local)
+    return Session.call(
+        agent,
+        listener,
+        binding.flow,
+        uri=binding.contact,
+        from_=name_addr(display, user, domain),
+        to=name_addr("", device.set_username, domain),
+        contact=set_contact(agent),
+        sdp=offer,
+        headers=headers,
+        authorize=authorize,
+        reliable=reliable,
+    )
+
+
+def set_contact(agent: UserAgent) -> str:
+    """The gateway's own Contact on the set side."""
+    return f"sip:{host_port(agent.local)}"

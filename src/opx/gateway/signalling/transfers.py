@@ -1,0 +1,223 @@
+"""Transfers (REFER) across the gateway: passed on where the other side can, carried out here where an ICP cannot."""
+
+from collections.abc import Callable
+
+from opx.gateway.media.interface import Side
+from opx.gateway.repository import DeviceRecord
+from opx.gateway.signalling.call import Call
+from opx.gateway.signalling.dialog_names import DialogNames
+from opx.gateway.signalling.directory import Directory
+from opx.gateway.signalling.icps import IcpLink
+from opx.gateway.signalling.identity import MAX_NUMBER
+from opx.gateway.signalling.legs import call_icp, set_contact
+from opx.gateway.signalling.timeline import Kind, Timeline
+from opx.sip.agent import UserAgent
+from opx.sip.bridge import Bridge, CallReport
+from opx.sip.events import SessionEvent, TransferAsked
+from opx.sip.replaces import ReferTo, Replaces
+from opx.sip.session import Session
+from opx.sip.transfer import AttendedTransfer, BlindTransfer
+from opx.sip.uri import Uri
+
+NO_REFER = frozenset((405, 420, 501))
+"""Answers by which an ICP says that it knows no REFER."""
+ENDS_THE_CALL = frozenset((408, 481))
+"""Statuses that would make a phone think that its call is gone (RFC 5057 section 5.1)."""
+
+
+class Transfers:
+    """Hears of every REFER in a call, with the side that sent it."""
+
+    def __init__(
+        self,
+        *,
+        set_agent: UserAgent,
+        icp_agent: UserAgent,
+        names: DialogNames,
+        directory: Directory,
+        links: Callable[[int], IcpLink | None],
+        timeline: Timeline,
+    ) -> None:
+        self._set_agent = set_agent
+        self._icp_agent = icp_agent
+        self._names = names
+        self._directory = directory
+        self._links = links
+        self._timeline = timeline
+        self._joined: dict[Bridge, int] = {}
+        self._trying: dict[str, tuple[int, BlindTransfer]] = {}
+
+    def __len__(self) -> int:
+        """Calls between two parties at the ICP, connected here for an ICP that could not."""
+        return len(self._joined)
+
+    def of(self, device_id: int) -> int:
+        """How many of these a device has made."""
+        return sum(1 for owner in self._joined.values() if owner == device_id)
+
+    def asked(self, call: Call, side: Side, event: TransferAsked) -> None:
+        device = self._directory.device(call.device_id)
+        link = self._links(device.icp_id) if device is not None else None
+        leg = call.leg(side)
+        if leg is None:
+            return
+        number = event.refer_to.number
+        if device is None or link is None or not 0 < len(number) <= MAX_NUMBER:
+            leg.answer_transfer(event.id, 404)
+        elif side is Side.SET:
+            self._from_set(call, device, link, leg, event)
+        else:
+            self._from_icp(call, leg, event)
+
+    def drop(self, device_id: int, why: str) -> None:
+        """The device may not call any more."""
+        for owner, trying in list(self._trying.values()):
+            if owner == device_id:
+                trying.give_up()
+        for bridge in [bridge for bridge, owner in self._joined.items() if owner == device_id]:
+            bridge.hang_up(why)
+
+    def hang_up_all(self, why: str) -> None:
+        for _, trying in list(self._trying.values()):
+            trying.give_up()
+        for bridge in list(self._joined):
+            bridge.hang_up(why)
+
+    # --- a set transfers its partner
+
+    def _from_set(self, call: Call, device: DeviceRecord, link: IcpLink, leg: Session, event: TransferAsked) -> None:
+        partner, number = call.icp_leg, event.refer_to.number
+        if partner is None or not partner.up:
+            leg.answer_transfer(event.id, 480)
+            return
+        consultation: Call | None = None
+        replaces: Replaces | None = None
+        if (wanted := event.refer_to.replaces) is not None:
+            name = self._names.toward_icp(wanted.dialog, device.id)
+            consultation = self._names.call(Side.SET, wanted.dialog, device.id)
+            if name is None and consultation is None:
+                # Answered 481 the set would think that the call itself is gone.
+                leg.answer_transfer(event.id, 202)
+                self._progress(call, leg, number, 481, True)
+                return
+            if consultation is not None and not consultation.bridge.answered:
+                # The target rings still: it is called anew for the partner, without the set between them.
+                consultation.hang_up(f"transferred to {number} while it rang")
+                consultation = None
+            else:
+                replaces = Replaces(name, wanted.early_only) if name is not None else None
+        if partner.usage.peer_allows("REFER") is False:
+            self._carry_out(call, device, link, leg, event, consultation)
+            return
+        target = ReferTo(_at(link.domain, number), replaces)
+
+        def final(status: int) -> None:
+            if status in NO_REFER:
+                self._carry_out(call, device, link, leg, event, consultation)
+            else:
+                self._answer(call, leg, event, status)
+
+        partner.refer(target, final)
+
+    def _answer(self, call: Call, leg: Session, event: TransferAsked, status: int) -> None:
+        if status >= 300:
+            self._note(call.device_id, f"transfer to {event.refer_to.number} refused: the other side answered {status}")
+            status = 503 if status in ENDS_THE_CALL else status
+        leg.answer_transfer(event.id, status)
+
+    # --- an ICP asks a set to call somebody else
+
+    def _from_icp(self, call: Call, leg: Session, event: TransferAsked) -> None:
+        phone = call.set_leg
+        if phone is None or not phone.up:
+            leg.answer_transfer(event.id, 480)
+            return
+        if phone.usage.peer_allows("REFER") is False:
+            leg.answer_transfer(event.id, 603)
+            return
+        wanted = event.refer_to.replaces
+        replaces = Replaces(self._names.toward_set(wanted.dialog), wanted.early_only) if wanted else None
+        domain = set_contact(self._set_agent).removeprefix("sip:")
+        phone.refer(
+            ReferTo(_at(domain, event.refer_to.number), replaces),
+            lambda status: self._answer(call, leg, event, status),
+        )
+
+    # --- the ICP has no REFER
+
+    def _carry_out(
+        self,
+        call: Call,
+        device: DeviceRecord,
+        link: IcpLink,
+        leg: Session,
+        event: TransferAsked,
+        consultation: Call | None,
+    ) -> None:
+        partner, number = call.icp_leg, event.refer_to.number
+        if partner is None or not partner.up or call.call_id in self._trying:
+            leg.answer_transfer(event.id, 491)
+            return
+        leg.answer_transfer(event.id, 202)
+        bridge = self._new_bridge(device.id, number)
+        call.retain_icp_leg(True)
+
+        def done(status: int, over: bool) -> None:
+            self._progress(call, leg, number, status, over)
+            if not over:
+                return
+            self._trying.pop(call.call_id, None)
+            call.retain_icp_leg(False)
+            if status < 300:
+                self._joined[bridge] = device.id
+                for each in (call, consultation):
+                    if each is not None:
+                        each.release_icp_leg(f"transferred to {number}")
+            elif call.bridge.over:
+                # The set has left it to us, and there is nobody to go back to.
+                partner.hang_up()
+
+        if consultation is not None:
+            self._connect(partner, consultation, bridge, done)
+            return
+
+        def place(listener: Callable[[SessionEvent], None]) -> Session:
+            return call_icp(self._icp_agent, listener, device, link, number, offer=b"", reliable=False)
+
+        transfer = BlindTransfer(partner, bridge, place, done)
+        if not transfer.over:
+            self._trying[call.call_id] = (device.id, transfer)
+
+    def _connect(self, partner: Session, consultation: Call, bridge: Bridge, done: Callable[[int, bool], None]) -> None:
+        consultation.retain_icp_leg(True)
+
+        def joined(status: int, over: bool) -> None:
+            consultation.retain_icp_leg(False)
+            done(status, over)
+
+        other = consultation.icp_leg
+        if other is None:
+            joined(480, True)
+        else:
+            AttendedTransfer(partner, other, bridge, joined)
+
+    def _new_bridge(self, device_id: int, number: str) -> Bridge:
+        def on_end(report: CallReport) -> None:
+            self._joined.pop(bridge, None)
+            self._note(device_id, f"call transferred to {number} is over, {report.talked:.0f} s ({report.reason})")
+
+        bridge = Bridge(translate=lambda end, sdp: sdp, on_end=on_end, now=lambda: self._icp_agent.now)
+        return bridge
+
+    def _progress(self, call: Call, leg: Session, number: str, status: int, over: bool) -> None:
+        leg.notify_transfer(status, over)
+        if over:
+            self._note(call.device_id, f"transfer to {number}: {'done' if status < 300 else f'failed with {status}'}")
+
+    def _note(self, device_id: int, text: str) -> None:
+        self._timeline.add(device_id, Kind.CALL, text)
+
+
+def _at(domain: str, number: str) -> Uri:
+    host = Uri.parse(f"sip:{domain}")
+    return Uri("sip", number, None, host.host, host.port)

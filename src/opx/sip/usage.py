@@ -1,0 +1,87 @@
+"""A session's dialog and the way that its requests take: what the parts of a session share (RFC 5057)."""
+
+from collections.abc import Callable
+
+from opx.sip.agent import UserAgent
+from opx.sip.answering import attach_sdp
+from opx.sip.dialog import Dialog
+from opx.sip.digest import DigestClient
+from opx.sip.errors import LocalProtocolError
+from opx.sip.exchange import Exchange, Outcome, route_within
+from opx.sip.flow import Destination, Flow
+from opx.sip.message import Request, Response
+
+
+class DialogUsage:
+    """See the module. `dialog` is None until there is one."""
+
+    __slots__ = ("_allow", "_supported", "agent", "contact", "credentials", "dialog", "route")
+
+    def __init__(
+        self, agent: UserAgent, route: Flow | Destination, contact: str, credentials: DigestClient | None
+    ) -> None:
+        self.agent = agent
+        self.route = route
+        """A flow when requests may go nowhere else (a set); a destination when the dialog decides (an ICP)."""
+        self.contact = contact
+        self.credentials = credentials
+        self.dialog: Dialog | None = None
+        self._allow: list[str] = []
+        self._supported: list[str] = []
+
+    def hear(self, message: Request | Response) -> None:
+        """Take note of what the peer says that it can do."""
+        if allow := message.get_all("allow"):
+            self._allow = allow
+        if supported := message.get_all("supported"):
+            self._supported = supported
+
+    def peer_allows(self, method: str) -> bool | None:
+        """Whether the peer takes requests of that method; None when it never said which it takes."""
+        return _holds(self._allow, method) if self._allow else None
+
+    def peer_supports(self, option: str) -> bool:
+        """Whether the peer named an option tag in Supported."""
+        return _holds(self._supported, option)
+
+    def need(self) -> Dialog:
+        if self.dialog is None:
+            raise LocalProtocolError("the session has no dialog yet")
+        return self.dialog
+
+    def send(
+        self,
+        request: Request,
+        on_final: Callable[[Outcome], None],
+        dialog: Dialog | None = None,
+    ) -> Exchange:
+        """Send a request within the session's dialog, or within one of its early dialogs."""
+        inside = dialog or self.need()
+
+        def next_cseq() -> int:
+            inside.local_seq += 1
+            return inside.local_seq
+
+        return self.agent.exchange(
+            request,
+            route_within(inside, self.route, self.agent.flows),
+            on_final,
+            credentials=self.credentials,
+            next_cseq=next_cseq,
+        )
+
+    def way(self, dialog: Dialog | None = None) -> Flow | None:
+        """The flow that a request outside of any transaction takes, such as an ACK."""
+        route = route_within(dialog or self.need(), self.route, self.agent.flows)
+        return route if isinstance(route, Flow) else self.agent.flows.flow_to(route)
+
+    def send_ack(self, number: int, sdp: bytes) -> "tuple[Flow, bytes] | None":
+        """Acknowledge a 2xx; returns what was sent, for repeats. None when there is no way to the peer."""
+        ack = self.need().request("ACK", cseq=number)
+        attach_sdp(ack, sdp)
+        flow = self.way()
+        return (flow, self.agent.layer.send_ack(ack, flow)) if flow is not None else None
+
+
+def _holds(values: list[str], token: str) -> bool:
+    return any(token == item.strip() for value in values for item in value.split(","))
