@@ -264,7 +264,7 @@ def test_re_invites_that_cross_are_both_put_off_and_one_comes_through() -> None:
     for _ in range(100):
         site.wire.advance(0.1)
         for session in (*phone.sessions, *site.icp.sessions):
-            if session.asked:
+            if session.offered:
                 session.answer_offer(description("10.9.8.101", 6100, sdp.Direction.RECVONLY, 3))
     assert [e for e in (*phone.events, *site.icp.events) if isinstance(e, events.OfferAnswered)]
     phone.sessions[0].hang_up()
