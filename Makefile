@@ -8,7 +8,7 @@ NAME ?= sip
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format bench lock clean
+.PHONY: help setup run demo lab test lint format bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: setup ## A whole site on this machine with a first call; runs until Ctrl-C
 
 demo: setup ## The same once: exit status 0 when both phones heard each other
 	@$(BIN)/opx up --demo --once
+
+lab: setup ## Two homes behind NAT, a gateway and an office LAN in network namespaces; runs until Ctrl-C
+	@$(BIN)/opx lab up $(ARGS)
 
 test: setup ## All tests
 	@$(BIN)/pytest -n 2 -q $(ARGS)

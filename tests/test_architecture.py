@@ -31,7 +31,7 @@ def crossing(folder: str, forbidden: tuple[str, ...]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, "up"])
+@pytest.mark.parametrize("program", [*PROGRAMS, "up", "lab"])
 def test_programs_never_import_one_another(program: str) -> None:
     others = tuple(f"opx.{other}" for other in PROGRAMS if other != program)
     assert crossing(program, others) == []

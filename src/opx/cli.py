@@ -9,6 +9,7 @@ from opx import __version__
 
 PROGRAMS = {
     "gateway": "The border gateway: SIP, media and calls between the internet and the office.",
+    "lab": "Homes behind NAT, a gateway and an office LAN in network namespaces, to try things.",
     "pbx": "A PBX node: extensions, calls between them, test numbers.",
     "phone": "A phone: registers, calls, answers, plays and records.",
     "suite": "The application suite (a placeholder so far).",

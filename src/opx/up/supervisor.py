@@ -30,11 +30,15 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`arguments` of the `opx` command. One that is not `lasting` may end by itself."""
+    """`arguments` of the `opx` command. One that is not `lasting` may end by itself.
+
+    `prefix` is a command that runs what stands behind it, somewhere else.
+    """
 
     name: str
     arguments: tuple[str, ...]
     lasting: bool = True
+    prefix: tuple[str, ...] = ()
 
 
 class Running:
@@ -58,6 +62,7 @@ class Running:
         self.ready.clear()
         self.ended.clear()
         self._process = await asyncio.create_subprocess_exec(
+            *self.program.prefix,
             sys.executable,
             "-m",
             "opx",
