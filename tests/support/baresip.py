@@ -5,7 +5,9 @@ signal from there, too, for the gateway lets in audio only from where the signal
 """
 
 import json
-import socket
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from opx.rtp import tones, wav
@@ -15,6 +17,15 @@ MODULES = Path("/usr/lib/baresip/modules")
 LOCAL = "127.0.0.1"
 TONE = 700
 """Hz that it plays."""
+
+SPEAK = """
+import socket, sys
+host, port, text = sys.argv[1:]
+with socket.create_connection((host, int(port)), 5) as link:
+    link.sendall(f"{len(text)}:{text},".encode())
+    link.recv(4096)
+"""
+"""Says one netstring to a control socket; a program of its own, for the socket may be in another network namespace."""
 
 
 def write_configuration(
@@ -26,13 +37,19 @@ def write_configuration(
     server: str,
     transport: str,
     control_port: int,
+    local: str = LOCAL,
+    tone: float = TONE,
+    interval: int = 120,
 ) -> None:
-    """Its configuration folder: an account at `server`, a tone as the microphone, recordings beside it."""
+    """Its configuration folder: an account at `server`, a tone as the microphone, recordings beside it.
+
+    `interval` is how many seconds it registers for.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    wav.write(folder / "tone.wav", tones.sine(TONE, 8000 * 60))
+    wav.write(folder / "tone.wav", tones.sine(tone, 8000 * 60))
     (folder / "config").write_text(f"""\
-sip_listen {LOCAL}:{port}
-net_interface {LOCAL}
+sip_listen {local}:{port}
+net_interface {local}
 audio_source aufile,{folder}/tone.wav
 audio_player aufile,nil
 audio_alert aufile,nil
@@ -52,25 +69,24 @@ snd_path {folder}
 """)
     (folder / "accounts").write_text(
         f"<sip:{username}@{server};transport={transport.lower()}>;auth_user={username};auth_pass={password}"
-        f";answermode=auto;audio_codecs=PCMU/8000/1;regint=120\n"
+        f";answermode=auto;audio_codecs=PCMU/8000/1;regint={interval}\n"
     )
     (folder / "contacts").write_text("")
 
 
 class Baresip(OutsideProgram):
-    """A running baresip; `command` speaks to it as its user would."""
+    """A running baresip; `command` speaks to it as its user would. `prefix` runs it in another place."""
 
-    def __init__(self, folder: Path, control_port: int) -> None:
-        super().__init__(["baresip", "-4", "-f", str(folder), "-s"], folder / "output.txt")
+    def __init__(self, folder: Path, control_port: int, prefix: Sequence[str] = ()) -> None:
+        super().__init__([*prefix, "baresip", "-4", "-f", str(folder), "-s"], folder / "output.txt")
         self._folder = folder
-        self._control = (LOCAL, control_port)
+        self._prefix = prefix
+        self._control_port = control_port
 
     def command(self, command: str, parameters: str = "") -> None:
         """A command by the control socket, which speaks JSON in netstrings."""
-        text = json.dumps({"command": command, "params": parameters, "token": "t"})
-        with socket.create_connection(self._control, 5) as link:
-            link.sendall(f"{len(text)}:{text},".encode())
-            link.recv(4096)
+        arguments = [str(self._control_port), json.dumps({"command": command, "params": parameters, "token": "t"})]
+        subprocess.run([*self._prefix, sys.executable, "-c", SPEAK, LOCAL, *arguments], check=True)
 
     def recordings(self) -> list[Path]:
         """What it heard, a file per call."""

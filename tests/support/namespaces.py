@@ -1,5 +1,6 @@
 """Network namespaces in tests: hosts of their own on one machine."""
 
+import os
 import shutil
 import subprocess
 from functools import cache
@@ -20,3 +21,23 @@ def missing() -> str:
 def needs_netns() -> pytest.MarkDecorator:
     """Skips a test where no network namespace can be made."""
     return pytest.mark.skipif(bool(missing()), reason=missing())
+
+
+@cache
+def lab_missing() -> str:
+    """Why no lab can be built here; "" when one can."""
+    if shutil.which("nft") is None:
+        return "nft not installed (OPX_INSTALL_PEERS=1 make setup)"
+    if shutil.which("ip") is None:
+        return "ip not installed (Debian package iproute2)"
+    trial = subprocess.run(
+        ["unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--net", "nft", "list", "tables"],
+        capture_output=True,
+        text=True,
+    )
+    return "" if trial.returncode == 0 else f"no network namespaces: {trial.stderr.strip()}"
+
+
+def needs_lab() -> pytest.MarkDecorator:
+    """Skips a test where no lab can be built."""
+    return pytest.mark.skipif(bool(lab_missing()), reason=lab_missing())

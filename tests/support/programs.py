@@ -62,6 +62,11 @@ class OutsideProgram:
         return self._output.read_text(errors="replace")
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         assert self._process is not None
         return self._process.poll() is None

@@ -166,14 +166,17 @@ Content-Length: 0
 
 
 class Sipp:
-    """An extension of the PBX node at `pbx`, played by sipp from `local`."""
+    """An extension of the PBX node at `pbx`, played by sipp from `local`. `prefix` runs it in another place."""
 
-    def __init__(self, folder: Path, *, local: str, pbx: str, number: str, password: str) -> None:
+    def __init__(
+        self, folder: Path, *, local: str, pbx: str, number: str, password: str, prefix: Sequence[str] = ()
+    ) -> None:
         self._folder = folder
         self._local = local
         self._pbx = pbx
         self._number = number
         self._password = password
+        self._prefix = prefix
         folder.mkdir(parents=True, exist_ok=True)
 
     def register(self) -> OutsideProgram:
@@ -192,6 +195,7 @@ class Sipp:
         file = self._folder / f"{name}.xml"
         file.write_text(scenario.replace("USER", self._number).replace("PASSWORD", self._password))
         arguments = [
+            *self._prefix,
             *("sipp", f"{self._pbx}:5060", "-sf", str(file), "-s", self._number, "-m", "1", "-nostdin"),
             *("-i", self._local, "-p", str(PORT), "-mi", self._local, "-mp", str(MEDIA_PORT), "-rtp_echo"),
             *("-trace_err", "-error_file", str(self._folder / f"{name}-errors.txt"), "-timeout", "60", *more),
