@@ -15,7 +15,7 @@ from opx.lab import entering
 from opx.lab.lab import Lab, LabError, LabView, find
 from opx.lab.plan import HOMES, OUTSIDE, PHONE, Alg, picture
 from opx.lab.site import EXTENSIONS, LabSite
-from opx.up.supervisor import StartFailed
+from opx.supervisor import StartFailed
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Homes behind NAT, a gateway and an office LAN on this machine."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opx.lab.lab import LabView
 from opx.lab.plan import HOMES, INSIDE, OFFICE_PHONE, OUTSIDE, PBX
-from opx.up.supervisor import Program, StartFailed, Supervisor
+from opx.supervisor import Program, StartFailed, Supervisor
 
 EXTENSIONS = {"home1": "1001", "home2": "1002", "office": "1101", "spare": "1102"}
 """Extension numbers; a home's device has the home's name as its set-side user name."""

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from opx.supervisor import Program, StartFailed, Supervisor
 from opx.up.demo import Demo, DemoFailed, Network
-from opx.up.supervisor import Program, StartFailed, Supervisor
 
 app = typer.Typer(add_completion=False, help="Run the programs together on this machine.")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from opx.rtp import tones, wav
-from opx.up.supervisor import Program, StartFailed, Supervisor
+from opx.supervisor import Program, StartFailed, Supervisor
 
 REMOTE_TONE = 660
 """Hz that the remote phone plays; the office phone plays the other."""
