@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from opx.sip.agent import UserAgent
+from opx.sip.agent import ALLOW, UserAgent
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import Address, Destination, Flow
 from opx.sip.message import Request, Response
@@ -120,6 +120,11 @@ class Node:
     def __post_init__(self) -> None:
         self.agent = UserAgent(self, self.wire.wheel, Face(self.address), timing=self.timing)
         self.wire.attach(self.name, self.address, self.agent)
+
+    def serve(self, methods: str) -> None:
+        """Take these methods within calls, besides what a session understands by itself; "" takes no others."""
+        self.agent.allow = f"{ALLOW}, {methods}" if methods else ALLOW
+        self.agent.serves = frozenset(method.strip() for method in self.agent.allow.split(","))
 
     def on_request(self, transaction: ServerTransaction) -> None:
         self.requests.append(transaction)

@@ -1,5 +1,6 @@
 """A gateway's signalling between a phone and an ICP, all in memory."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,13 +17,15 @@ from opx.sip.flow import Address, Destination
 from opx.sip.message import Request
 from opx.sip.nonces import NonceIssuer
 from opx.sip.registration import ClientRegistration, RegistrationPolicy, RegistrationResult
-from opx.sip.session import Session
+from opx.sip.session import Headers, Session
 from opx.sip.transactions import ServerTransaction
 from support.sipnet import Face, Node, Wire
 
 REALM = "gateway.test"
 OUTSIDE, INSIDE, ICP = "198.51.100.1", "10.9.8.1", "10.9.8.20"
 HOME = "203.0.113.7"
+INNER = re.compile(rb"10\.9\.8\.\d+|icp\.test|icp-1|opx=1")
+"""What may never stand in a message toward the set side."""
 
 
 def device(number: int, **changes: object) -> DeviceRecord:
@@ -130,7 +133,7 @@ class Phone:
         self.registration.start()
         self.site.wire.advance(0.1)
 
-    def call(self, number: str, offer: bytes | None = None) -> Session:
+    def call(self, number: str, offer: bytes | None = None, headers: Headers = ()) -> Session:
         session = Session.call(
             self.node.agent,
             self.events.append,
@@ -141,6 +144,7 @@ class Phone:
             contact=self.contact,
             sdp=description("192.168.1.7", 40000) if offer is None else offer,
             credentials=self.credentials,
+            headers=headers,
         )
         self.sessions.append(session)
         self.site.wire.deliver()
@@ -213,7 +217,9 @@ class FakeIcp:
             response.add("contact", f"<{contact}>;expires={self.granted or asked}")
         transaction.respond(response)
 
-    def call(self, username: str, offer: bytes | None = None, display: str = "Office") -> Session:
+    def call(
+        self, username: str, offer: bytes | None = None, display: str = "Office", headers: Headers = ()
+    ) -> Session:
         session = Session.call(
             self.node.agent,
             self.events.append,
@@ -223,7 +229,7 @@ class FakeIcp:
             to=f"<sip:{username}@{ICP}>",
             contact=f"sip:{ICP}:5060",
             sdp=description("10.9.8.101", 6100) if offer is None else offer,
-            headers=(("p-asserted-identity", f'"{display}" <sip:1002@{ICP}>'),),
+            headers=(("p-asserted-identity", f'"{display}" <sip:1002@{ICP}>'), *headers),
         )
         self.sessions.append(session)
         self.site.wire.deliver()

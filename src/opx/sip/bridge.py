@@ -232,8 +232,10 @@ class Bridge:
                 other.acknowledge(self._translate(end, sdp))
             case events.Offered(sdp, update) if here is not None:
                 self._on_offer(end, here, other, sdp, update)
-            case events.OfferAnswered(sdp) if other is not None:
-                self._on_offer_answered(end, other, sdp)
+            case events.OfferWithdrawn() if other is not None:
+                other.withdraw_offer()
+            case events.OfferAnswered(sdp) if here is not None and other is not None:
+                self._on_offer_answered(end, here, other, sdp)
             case events.OfferRefused(status) if other is not None:
                 self._on_offer_refused(other, status)
             case events.Asked() if here is not None:
@@ -269,13 +271,16 @@ class Bridge:
             return
         other.offer(translated, update=update)
 
-    def _on_offer_answered(self, end: End, other: Session, sdp: bytes) -> None:
+    def _on_offer_answered(self, end: End, here: Session, other: Session, sdp: bytes) -> None:
         translated = self._translate(end, sdp)
         newcomer, self._joining = self._joining, None
         if newcomer is not None:
             self._let_in(end.other, newcomer, translated)
         elif other.offered:
             other.answer_offer(translated)
+        elif here.can_offer:
+            # The one who offered took it back too late: what was before holds again.
+            here.offer(self._translate(end.other, other.offers.remote))
 
     def _on_offer_refused(self, other: Session, status: int) -> None:
         newcomer, self._joining = self._joining, None

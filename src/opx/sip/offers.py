@@ -53,6 +53,7 @@ class Offers:
         self._user = user
         self._timer = timer
         self._asked: ServerTransaction | None = None
+        self._asked_sdp = b""
         self._answer: AnswerRepeater | None = None
         self._ours: Exchange | None = None
         self._owes_ack = False
@@ -96,6 +97,15 @@ class Offers:
         if not self._user.up and not (allowed and sdp):
             raise LocalProtocolError("before the call is answered only an UPDATE can carry an offer")
         self._send("UPDATE" if allowed and sdp and (update or not self._user.up) else "INVITE", sdp)
+
+    def withdraw(self) -> None:
+        """Take a re-INVITE of ours back while it has no answer; whatever comes of it is reported as ever."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+            self._user.emit(events.OfferRefused(487))
+        elif self._ours is not None and self._ours.request.method == "INVITE":
+            self._ours.cancel()
 
     def refresh(self) -> None:
         """Keep the session timer of both ends from running out (RFC 4028 section 7.4)."""
@@ -240,7 +250,7 @@ class Offers:
 
     def _ask(self, transaction: ServerTransaction, sdp: bytes) -> None:
         self._asked = transaction
-        self.remote = sdp or self.remote
+        self._asked_sdp = sdp
         if transaction.invite:
             self._usage.agent.hold_invite(transaction, self)
         self._user.emit(events.Offered(sdp, update=not transaction.invite))
@@ -248,6 +258,7 @@ class Offers:
     def answer(self, sdp: bytes) -> None:
         """Accept the peer's offer; LocalProtocolError when there is none."""
         transaction = self._take_asked()
+        self.remote = self._asked_sdp or self.remote
         if transaction.invite:
             self.answer_invite(transaction, sdp)
         else:

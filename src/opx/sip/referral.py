@@ -144,7 +144,9 @@ class Referral:
             raise LocalProtocolError("a transfer is under way already")
         request = self._usage.need().request("REFER")
         request.add("refer-to", str(refer_to))
-        self._asking = self._usage.agent.wheel.schedule(LIFETIME, self._end_asking)
+        # The other side's last word may still be on its way when its time is up.
+        limit = LIFETIME + self._usage.agent.timing.timeout
+        self._asking = self._usage.agent.wheel.schedule(limit, self._end_asking)
 
         def final(outcome: Outcome) -> None:
             status = outcome.status if isinstance(outcome, Response) else 408

@@ -71,7 +71,6 @@ class Session:
         self._referral: Referral | None = None
         self._asking = Asking(self.usage, self.emit)
         self._bye_when_acknowledged = False
-        self._dialogs: list[Dialog] = []
 
     # --- making one
 
@@ -129,7 +128,7 @@ class Session:
         session.phase = Phase.RINGING
         session.usage.hear(request)
         session.offers.remote = sdp_of(request)
-        session._open(dialog)
+        session.usage.open(dialog, session)
         session._incoming = IncomingInvite(session.usage, session, session.offers, transaction)
         return session
 
@@ -197,6 +196,10 @@ class Session:
         """Send a new offer, in an UPDATE where it is asked for and possible. LocalProtocolError when it must wait."""
         self.offers.offer(sdp, update=update)
 
+    def withdraw_offer(self) -> None:
+        """Take our re-INVITE back; `OfferRefused` follows, or `OfferAnswered` when the answer was on its way."""
+        self.offers.withdraw()
+
     def answer_offer(self, sdp: bytes) -> None:
         """Accept the peer's offer."""
         self.offers.answer(sdp)
@@ -260,17 +263,16 @@ class Session:
             self.emit(event)
 
     def on_early_dialog(self, dialog: Dialog) -> None:
-        self._open(dialog)
+        self.usage.open(dialog, self)
 
     def on_settled(self, answer: bytes) -> None:
         self.offers.settled = True
         self.offers.remote = answer
 
     def on_answered(self, dialog: Dialog, response: Response, cancelled: bool) -> None:
-        self._open(dialog)
+        self.usage.open(dialog, self)
         self.usage.hear(response)
-        for other in [held for held in self._dialogs if held is not dialog]:
-            self._close(other)
+        self.usage.close(but=dialog)
         if cancelled:
             # The answer crossed our CANCEL (section 9.1): take it and hang up.
             self.offers.take_answer(response.cseq.number, owes=False)
@@ -396,7 +398,7 @@ class Session:
         self.phase = Phase.ENDED
         self._stop()
         if self._referral is None or not self._referral.active:
-            self._close_all()
+            self.usage.close()
 
     def _stop(self) -> None:
         self.timer.stop()
@@ -429,18 +431,4 @@ class Session:
 
     def _on_transfer_over(self) -> None:
         if self.phase is Phase.ENDED:
-            self._close_all()
-
-    def _open(self, dialog: Dialog) -> None:
-        self.usage.dialog = dialog
-        if dialog not in self._dialogs:
-            self._dialogs.append(dialog)
-            self.agent.open_dialog(dialog, self)
-
-    def _close(self, dialog: Dialog) -> None:
-        self._dialogs.remove(dialog)
-        self.agent.close_dialog(dialog)
-
-    def _close_all(self) -> None:
-        for dialog in list(self._dialogs):
-            self._close(dialog)
+            self.usage.close()

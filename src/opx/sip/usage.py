@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from opx.sip.agent import UserAgent
+from opx.sip.agent import DialogUser, UserAgent
 from opx.sip.answering import attach_sdp
 from opx.sip.dialog import Dialog
 from opx.sip.digest import DigestClient
@@ -15,7 +15,7 @@ from opx.sip.message import Request, Response
 class DialogUsage:
     """See the module. `dialog` is None until there is one."""
 
-    __slots__ = ("_allow", "_supported", "agent", "contact", "credentials", "dialog", "route")
+    __slots__ = ("_allow", "_open", "_supported", "agent", "contact", "credentials", "dialog", "route")
 
     def __init__(
         self, agent: UserAgent, route: Flow | Destination, contact: str, credentials: DigestClient | None
@@ -28,6 +28,21 @@ class DialogUsage:
         self.dialog: Dialog | None = None
         self._allow: list[str] = []
         self._supported: list[str] = []
+        self._open: list[Dialog] = []
+
+    def open(self, dialog: Dialog, user: DialogUser) -> None:
+        """Make it the session's dialog; `user` hears of what comes in it, and in those opened before."""
+        self.dialog = dialog
+        if dialog not in self._open:
+            self._open.append(dialog)
+            self.agent.open_dialog(dialog, user)
+
+    def close(self, but: Dialog | None = None) -> None:
+        """Hear no more of all dialogs, `but` one."""
+        for dialog in self._open:
+            if dialog is not but:
+                self.agent.close_dialog(dialog)
+        self._open = [but] if but is not None else []
 
     def hear(self, message: Request | Response) -> None:
         """Take note of what the peer says that it can do."""
