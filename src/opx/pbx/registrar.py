@@ -12,6 +12,7 @@ from opx.sip.flow import Flow
 from opx.sip.registration import requested_expires
 from opx.sip.timers import Timer, TimerWheel
 from opx.sip.transactions import ServerTransaction
+from opx.sip.uri import unescape
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +70,7 @@ class PbxRegistrar:
             return
         request = transaction.request
         try:
-            if request.to.uri.user != extension.number:
+            if unescape(request.to.uri.user or "") != extension.number:
                 transaction.reply(403, to_tag=new_tag())
                 return
             if request.contact_star:

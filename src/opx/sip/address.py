@@ -23,6 +23,9 @@ class NameAddr:
         start = _angle(text)
         if start < 0:
             uri, semicolon, params = text.partition(";")
+            if "?" in uri or "," in uri:
+                # Whose they are cannot be told without the brackets (RFC 3261 section 20.10).
+                raise RemoteProtocolError("an address with a question mark or a comma needs angle brackets")
             return cls("", Uri.parse(uri.strip()), parse_params(params) if semicolon else ())
         end = text.find(">", start)
         if end < 0:
@@ -32,6 +35,8 @@ class NameAddr:
             if len(display) < 2 or not display.endswith('"'):
                 raise RemoteProtocolError("a display name has an open quote")
             display = unquote(display)
+        elif "," in display or ";" in display:
+            raise RemoteProtocolError("a display name with a comma or semicolon needs quotes")
         rest = text[end + 1 :].strip()
         if rest and not rest.startswith(";"):
             raise RemoteProtocolError("an address has something behind its >")

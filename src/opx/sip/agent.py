@@ -15,7 +15,8 @@ from opx.sip.exchange import Exchange, FlowSource, Outcome
 from opx.sip.flow import Address, Destination, Flow, host_port
 from opx.sip.layer import TransactionLayer
 from opx.sip.message import Request, Response
-from opx.sip.parser import parse, validate
+from opx.sip.parser import METHODS, parse, validate
+from opx.sip.screening import Screening
 from opx.sip.session_timer import SessionTimerPolicy, refusal
 from opx.sip.timers import TimerWheel
 from opx.sip.transactions import Failure, ServerTransaction, Timing
@@ -81,6 +82,7 @@ class UserAgent:
         self.session_timer = session_timer or SessionTimerPolicy()
         self.layer = TransactionLayer(self, wheel, timing, wake=flows.wake, sent_by=sent_by)
         self.timing = self.layer.timing
+        self._screening = Screening(frozenset(supported), new_tag)
         self._application = application
         self._dialogs: dict[DialogId, DialogUser] = {}
         self._expected: dict[tuple[str, str], DialogUser] = {}
@@ -130,14 +132,9 @@ class UserAgent:
 
     def refuse(self, error: RemoteProtocolError, flow: Flow) -> None:
         """Answer what cannot be understood, where it can be answered at all, and say so to the application."""
-        request = error.request
-        if request is not None and request.method != "ACK":
-            try:
-                request.stamp_source(*flow.remote)
-                response = request.reply(error.status, error.reason or None, to_tag=new_tag())
-                self.layer.transmit(flow, response.encode())
-            except RemoteProtocolError:
-                pass
+        response = self._screening.stateless_refusal(error, *flow.remote)
+        if response is not None:
+            self.layer.transmit(flow, response.encode())
         self._application.on_refused(flow, error)
 
     def advance(self, now: float) -> None:
@@ -191,8 +188,8 @@ class UserAgent:
         transaction.respond(response)
 
     def refuse_method(self, transaction: ServerTransaction) -> None:
-        """405 with the methods that are understood (section 8.2.1)."""
-        response = transaction.request.reply(405, to_tag=new_tag())
+        """405 with the methods that are understood (section 8.2.1); 501 for one that nobody knows (section 21.5.2)."""
+        response = transaction.request.reply(405 if transaction.method in METHODS else 501, to_tag=new_tag())
         response.add("allow", self.allow)
         transaction.respond(response)
 
@@ -211,9 +208,11 @@ class UserAgent:
 
     def open_dialog(self, dialog: Dialog, user: DialogUser) -> None:
         self._dialogs[dialog.id] = user
+        self._screening.remember(dialog)
 
     def close_dialog(self, dialog: Dialog) -> None:
         self._dialogs.pop(dialog.id, None)
+        self._screening.forget(dialog)
 
     def expect_dialog(self, call_id: str, local_tag: str, user: DialogUser) -> None:
         """Give `user` what comes for a dialog whose remote tag is not known yet: a NOTIFY that makes it."""
@@ -226,7 +225,11 @@ class UserAgent:
 
     def on_request(self, transaction: ServerTransaction) -> None:
         try:
-            self._dispatch(transaction)
+            refused = self._screening.refusal(transaction.request)
+            if refused is None:
+                self._dispatch(transaction)
+            else:
+                transaction.respond(refused)
         except RemoteProtocolError as error:
             # Something was malformed that only its user looked at; the transaction still needs its answer.
             if not transaction.answered:

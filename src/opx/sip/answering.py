@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from opx.sip.agent import UserAgent
+from opx.sip.errors import RemoteProtocolError
 from opx.sip.message import Request, Response
+from opx.sip.multipart import SDP, session_part
 from opx.sip.timers import Timer
 from opx.sip.transactions import ServerTransaction
-
-SDP = "application/sdp"
 
 
 class AnswerRepeater:
@@ -61,11 +61,15 @@ def build_answer(agent: UserAgent, request: Request, status: int, tag: str, cont
 
 
 def sdp_of(message: Request | Response) -> bytes:
-    """The session description in a message, b"" when its body is none or something else."""
+    """The session description in a message, b"" when its body is none or something else, or cannot be read."""
     if not message.body:
         return b""
-    media_type = message.content_type.partition(";")[0].strip().lower()
-    return message.body if media_type == SDP else b""
+    if message.content_type == SDP and "content-disposition" not in message.names:
+        return message.body
+    try:
+        return session_part(message)
+    except RemoteProtocolError:
+        return b""
 
 
 def attach_sdp(message: Request | Response, sdp: bytes) -> None:

@@ -1,5 +1,7 @@
 """Dialogs (RFC 3261 section 12): what two user agents remember of each other between transactions."""
 
+from dataclasses import replace
+
 from opx.sip.address import NameAddr
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.message import Request, Response
@@ -76,8 +78,13 @@ class Dialog:
 
     @classmethod
     def as_server(cls, request: Request, local_tag: str, local_contact: str) -> "Dialog":
-        """The dialog that answering `request` makes (section 12.1.1). RemoteProtocolError without a Contact."""
+        """The dialog that answering `request` makes (section 12.1.1). RemoteProtocolError without a Contact.
+
+        A peer of RFC 2543, whose From has no tag, need not send one; it is reached where it calls from.
+        """
         target = contact_of(request)
+        if not target and not request.from_tag:
+            target = str(request.from_.uri)
         if not target:
             raise RemoteProtocolError("a request that makes a dialog has a Contact")
         return cls(
@@ -149,8 +156,11 @@ class Dialog:
 
 
 def contact_of(message: Request | Response) -> str:
-    """The URI of the Contact, "" when there is none or it is no single SIP address."""
+    """The URI of the Contact as a Request-URI may have it, "" when there is none or it is no single SIP address."""
     if message.get("contact") is None:
         return ""
     contacts = message.contacts
-    return str(contacts[0].uri) if contacts else ""
+    if not contacts:
+        return ""
+    uri = contacts[0].uri
+    return str(replace(uri, headers="") if uri.headers else uri)

@@ -90,6 +90,8 @@ class StreamFramer:
         answerable = message if isinstance(message, Request) else None
         if length is None:
             raise RemoteProtocolError("a message in a stream needs a Content-Length", request=answerable)
+        if message.names.count("content-length") > 1:
+            raise RemoteProtocolError("Content-Length stands twice", request=answerable)
         if length > self._max_body:
             raise RemoteProtocolError("the body is too large", status=513, request=answerable)
         self._message = message

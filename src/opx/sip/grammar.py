@@ -168,6 +168,8 @@ def split_host_port(text: str) -> tuple[str, int | None]:
         host, bracket, rest = text[1:].partition("]")
         if not bracket or not _IPV6.match(host):
             raise RemoteProtocolError(f"malformed address {text[:60]!r}")
+        # The grammar of RFC 3261 lets a third colon stand before an embedded IPv4 address (RFC 5118 section 4.10).
+        host = host.replace(":::", "::")
         rest = rest.strip()
     else:
         host, colon, digits = text.partition(":")

@@ -54,6 +54,8 @@ class Via:
         if name.upper() != "SIP" or version != "2.0" or not is_token(transport):
             raise RemoteProtocolError("malformed Via")
         host, port = split_host_port(sent_by)
+        if any(not part.strip() for part in params.split(";")[:-1]):
+            raise RemoteProtocolError("a Via has an empty parameter")
         return cls(transport.upper(), host, port, parse_params(params) if semicolon else ())
 
     def __str__(self) -> str:
@@ -70,7 +72,9 @@ class Via:
 
     @property
     def received(self) -> str | None:
-        return param_of(self.params, "received")
+        """Without brackets, which some senders put around an IPv6 address (RFC 5118 section 4.5)."""
+        value = param_of(self.params, "received")
+        return value.strip("[]") if value else value
 
     @property
     def rport(self) -> str | None:

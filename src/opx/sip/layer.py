@@ -108,7 +108,8 @@ class TransactionLayer:
         """Take a message that was read, validated and stamped with its source."""
         if isinstance(message, Response):
             client = self._clients.get((message.branch, message.cseq.method))
-            if client is not None:
+            # With a second Via it is another's, who would have taken his own away (RFC 3261 section 8.1.3.3).
+            if client is not None and message.names.count("via") == 1 and "," not in message.need("via"):
                 client.receive(message)
             return
         method = message.method
@@ -145,7 +146,7 @@ class TransactionLayer:
     def _server_key(request: Request, method: str) -> tuple[str, ...]:
         branch = request.branch
         via = request.get("via") or ""
-        if branch.startswith(MAGIC):
+        if branch.startswith(MAGIC) and branch != MAGIC:
             return (branch, via.partition(";")[0], method)
         # RFC 2543 peers: an ACK's To tag is ours and so cannot be part of the key.
         cseq = request.cseq.number

@@ -16,10 +16,19 @@ _PLAIN = bytes(code for code in range(256) if code >= 0x20 and code != 0x7F) + b
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _NEWLINE = re.compile(r"\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?')
+_ESCAPED_CONTROL = re.compile(r"\\[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 MANDATORY = ("via", "from", "to", "call-id", "cseq")
 SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "expires")
 """Headers that may stand once only; a second one would let two readers see two messages."""
+METHODS = frozenset(
+    (
+        *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "PRACK", "UPDATE", "INFO", "REFER", "SUBSCRIBE"),
+        *("NOTIFY", "MESSAGE", "PUBLISH"),
+    )
+)
+"""Methods of the RFCs; any other is not merely refused but unknown (RFC 3261 sections 8.2.1 and 21.5.2)."""
 
 
 def parse(data: bytes | memoryview) -> Request | Response:
@@ -65,10 +74,15 @@ def parse_head(head: bytes) -> Request | Response:
 
 
 def _untangle(head: bytes) -> list[str]:
-    """Lines that end in LF alone are read; any other control byte is not."""
+    """Lines that end in LF alone are read; any other control byte is not.
+
+    Escaped in a quoted string it is lawful (RFC 3261 section 25.1) and becomes a space: we repeat headers to others.
+    """
     text = _FOLD.sub(" ", head.decode("utf-8", "surrogateescape"))
     lines = _NEWLINE.split(text)
-    for line in lines:
+    for index, line in enumerate(lines):
+        if "\\" in line:
+            line = lines[index] = _STRING.sub(lambda string: _ESCAPED_CONTROL.sub(r"\\ ", string[0]), line)
         if "\r" in line or any((ord(char) < 0x20 and char != "\t") or char == "\x7f" for char in line):
             raise RemoteProtocolError("a control character stands in the headers")
     return lines
@@ -80,20 +94,17 @@ def _parse_lines(lines: list[str]) -> Request | Response:
     if len(lines) > MAX_HEADERS:
         raise RemoteProtocolError("there are too many headers", status=513)
     names = []
-    broken = ""
+    broken = False
     for line in lines:
         name, colon, _ = line.partition(":")
         known = lookup(name) or canonical(name)
         if not colon or not known or (known not in _KNOWN and not is_token(known)):
-            broken = broken or line
+            broken = True
             known = "x-unreadable"
         names.append(known)
     if broken:
-        lines[:] = [line if name != "x-unreadable" else "" for line, name in zip(lines, names, strict=True)]
-        lines[:], names = (
-            [line for line in lines if line],
-            [name for name in names if name != "x-unreadable"],
-        )
+        lines[:] = [line for line, name in zip(lines, names, strict=True) if name != "x-unreadable"]
+        names = [name for name in names if name != "x-unreadable"]
     if start.startswith("SIP/"):
         if broken:
             raise RemoteProtocolError("a header line cannot be read")
@@ -108,9 +119,9 @@ def _request(start: str, lines: list[str], names: list[str]) -> Request:
     parts = start.split(" ")
     if len(parts) != 3 or not parts[1]:
         # Answerable where the method can be told, so that an honest sender learns what is wrong.
-        method = parts[0]
-        if len(parts) > 2 and is_token(method) and parts[-1].upper().startswith("SIP/"):
-            request = Request(method, "sip:invalid", lines, names)
+        words = start.split()
+        if len(words) > 2 and is_token(words[0]) and words[-1].upper().startswith("SIP/"):
+            request = Request(words[0], "sip:invalid", lines, names)
             raise RemoteProtocolError("malformed request line", request=request)
         raise RemoteProtocolError("malformed request line")
     method, uri, version = parts
@@ -169,17 +180,19 @@ def _check(message: Request | Response) -> None:
     for name in ("from", "to"):
         value = message.need(name)
         if not _USUAL_ADDRESS.match(value):
-            NameAddr.parse(value)
+            scheme = NameAddr.parse(value).uri.scheme
+            if name == "to" and scheme not in ("sip", "sips") and message.cseq.method == "REGISTER":
+                raise RemoteProtocolError("an address of record is a SIP URI")
     call_id = message.call_id
     if not call_id or " " in call_id or "\t" in call_id:
         raise RemoteProtocolError("malformed Call-ID")
     cseq = message.cseq
     if isinstance(message, Request):
         if cseq.method != message.method:
-            raise RemoteProtocolError("CSeq names another method")
+            raise RemoteProtocolError("CSeq names another method", 400 if message.method in METHODS else 501)
         _ = message.max_forwards
-        if not _USUAL_URI.match(message.uri):
-            _ = message.target
+        if not _USUAL_URI.match(message.uri) and message.target.headers:
+            raise RemoteProtocolError("a Request-URI holds no headers")
 
 
 # What nearly every message looks like, told in one step; anything else is taken apart.
@@ -189,7 +202,7 @@ _HOST_PORT = (
 _WORD = r"[A-Za-z0-9\-_.!~*'%+]+"
 _SIP_URI = rf"sips?:(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]+@)?{_HOST_PORT}(?:;{_WORD}(?:={_WORD})?)*"
 _USUAL_URI = re.compile(rf"{_SIP_URI}\Z")
-_USUAL_ADDRESS = re.compile(rf'(?:"[^"\\]*"|[A-Za-z0-9\-. ]*)\s*<{_SIP_URI}>(?:;{_WORD}(?:={_WORD})?)*\Z')
+_USUAL_ADDRESS = re.compile(rf'(?:"[^"\\]*"|[A-Za-z0-9\-. ]*+)\s*<{_SIP_URI}>(?:;{_WORD}(?:={_WORD})?)*\Z')
 _USUAL_VIA = re.compile(rf"SIP/2\.0/(?:UDP|TCP|TLS) {_HOST_PORT}(?:;{_WORD}(?:={_WORD})?)*\Z")
 
 _KNOWN = frozenset(

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from opx.sip.errors import LocalProtocolError, RemoteProtocolError
-from opx.sip.grammar import Params, format_host, format_params, param_of, parse_params, split_host_port
+from opx.sip.grammar import Params, format_host, format_params, has_control, parse_params, split_host_port, unquote
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\"]")
@@ -69,17 +70,28 @@ class Uri:
         return f"{self.scheme}:{user}{format_host(self.host)}{port}{format_params(self.params)}{headers}"
 
     def param(self, name: str) -> str | None:
-        """A parameter's value; "" when it has none, None when it is absent."""
-        return param_of(self.params, name)
+        """A parameter's value; "" when it has none, None when it is absent. Escapes in either are resolved."""
+        for key, value in self.params:
+            if key == name or ("%" in key and unescape(key).lower() == name):
+                return "" if value is None else unescape(unquote(value))
+        return None
 
     def has_param(self, name: str) -> bool:
-        return any(key == name for key, _ in self.params)
+        return self.param(name) is not None
 
     @property
     def transport(self) -> str | None:
         """The transport parameter in upper case, None when absent."""
         value = self.param("transport")
         return value.upper() if value else None
+
+
+def unescape(text: str) -> str:
+    """`text` with its %-escapes resolved (RFC 3261 section 19.1.2), unless control characters would come of it."""
+    if "%" not in text:
+        return text
+    plain = unquote_to_bytes(text).decode("utf-8", "replace")
+    return text if has_control(plain) else plain
 
 
 def _end_of_hostport(rest: str) -> int:
