@@ -11,7 +11,7 @@ THREE = ("1001", "1002", "1003")
 
 def forwarded(office: Office, to: str = "1003") -> list[str]:
     """The headers that tell the phone that rings of the forwarding."""
-    request = office.desks[to].invites[-1].request
+    request = office.desks[to].invites[-1]
     return [*request.get_all("diversion"), *request.get_all("history-info")]
 
 
@@ -33,7 +33,7 @@ def test_all_calls_are_forwarded_and_caller_and_target_are_told() -> None:
         f'"Desk 1002" <sip:1002@{host}:5060>;reason=unconditional;counter=1;privacy=off;screen=yes',
         f"<sip:1002@{host}:5060?Reason=SIP%3Bcause%3D302>;index=1, <sip:1003@{host}:5060>;index=1.1;mp=1",
     ]
-    assert office.three.invites[-1].request.from_.uri.user == "1001"
+    assert office.three.invites[-1].from_.uri.user == "1001"
     assert answered_by(office, "1003")
     assert "1001 to 1002: forwarded to 1003 (unconditional)" in office.said
 

@@ -28,12 +28,12 @@ def test_after_the_log_in_calls_ring_that_phone_and_its_calls_are_the_extensions
     assert prompt.tones == [CONFIRMATION, CONFIRMATION] and prompt.closed
     office.two.call("1500")
     office.wire.deliver()
-    assert office.one.invites[-1].request.to.uri.user == "1500"
+    assert office.one.invites[-1].to.uri.user == "1500"
     office.two.last.hang_up()
     office.wire.deliver()
     office.one.call("1002")
     office.wire.deliver()
-    from_ = office.two.invites[-1].request.from_
+    from_ = office.two.invites[-1].from_
     assert (from_.display, from_.uri.user) == ("Guest", "1500")
 
 
@@ -66,7 +66,7 @@ def test_a_log_in_elsewhere_logs_out_the_old_phone() -> None:
     assert office.two.invites and not office.one.invites
     office.three.call("1001")
     office.wire.deliver()
-    assert office.one.invites[-1].request.to.uri.user == "1001"
+    assert office.one.invites[-1].to.uri.user == "1001"
 
 
 def test_a_second_guest_at_a_phone_takes_the_place_of_the_first() -> None:

@@ -12,9 +12,12 @@ from opx.rtp.tones import Tone
 from opx.sip import events
 from opx.sip.digest import Algorithm, DigestClient, DigestVerifier
 from opx.sip.flow import Destination
+from opx.sip.message import Request
 from opx.sip.nonces import NonceIssuer
 from opx.sip.registration import ClientRegistration, RegistrationResult
 from opx.sip.session import Session
+from opx.sip.subscriber import Subscriber, SubscriberEvent, SubscriberPolicy
+from opx.sip.subscription import EventType
 from opx.sip.transactions import ServerTransaction
 from support.sipnet import Face, Node, Wire
 
@@ -50,7 +53,10 @@ class Desk:
         self.node = Node(office.wire, number, (host, 5060), on_request_do=self._on_request)
         self.events: list[events.SessionEvent] = []
         self.sessions: list[Session] = []
-        self.invites: list[ServerTransaction] = []
+        self.invites: list[Request] = []
+        self.notices: list[Request] = []
+        """NOTIFYs that came outside of any subscription."""
+        self.subscribers: list[Subscriber] = []
         self.results: list[RegistrationResult] = []
         self.number = number
         self.sdp = sdp.encode(sdp.offer(host, 6000, origin=sdp.Origin.of(host, 1, 1)))
@@ -86,15 +92,38 @@ class Desk:
         self.sessions.append(session)
         return session
 
+    def watch(
+        self, event: str, number: str, *, expires: int = 600, accept: Sequence[str] = ()
+    ) -> list[SubscriberEvent]:
+        """Subscribe to an event package of an extension; what comes collects in the list."""
+        heard: list[SubscriberEvent] = []
+        subscriber = Subscriber(
+            self.node.agent,
+            heard.append,
+            Destination("UDP", *PBX),
+            uri=f"sip:{number}@{PBX[0]}",
+            from_=f"<sip:{self.number}@{PBX[0]}>",
+            to=f"<sip:{number}@{PBX[0]}>",
+            contact=f"sip:{self.number}@{self.node.address[0]}",
+            event=EventType.parse(event),
+            accept=accept,
+            credentials=self.credentials,
+            policy=SubscriberPolicy(expires=expires),
+        )
+        self.subscribers.append(subscriber)
+        subscriber.start()
+        return heard
+
     def _on_request(self, transaction: ServerTransaction) -> None:
         if transaction.method == "INVITE":
             session = Session.incoming(
                 self.node.agent, self.events.append, transaction, contact=f"sip:{self.number}@{self.node.address[0]}"
             )
             self.sessions.append(session)
-            self.invites.append(transaction)
+            self.invites.append(transaction.request)
             session.progress(180)
         else:
+            self.notices.append(transaction.request)
             transaction.reply(200, to_tag="n")
 
 

@@ -6,7 +6,9 @@ from opx import sdp
 from opx.pbx.features.forwarding import Route
 from opx.pbx.office import Party
 from opx.sip import events
+from opx.sip.agent import new_call_id, new_tag
 from opx.sip.bridge import Bridge, CallReport, End
+from opx.sip.replaces import DialogName
 from opx.sip.session import Session
 from opx.sip.timers import Timer
 
@@ -36,6 +38,7 @@ class PbxCall:
         self.started_at = now()
         self.timer: Timer | None = None
         """Ends the ringing."""
+        self._names = {end: DialogName(new_call_id(), new_tag(), new_tag()) for end in End}
         self._on_refused = on_refused
         self._on_answered = on_answered
         self._late: Callable[[bytes], None] | None = None
@@ -51,6 +54,10 @@ class PbxCall:
     @property
     def ringing(self) -> bool:
         return not self.bridge.answered and not self.bridge.over
+
+    def name(self, end: End) -> DialogName:
+        """What watchers hear of an end's dialog: good for Replaces at this node, whatever becomes of the legs."""
+        return self._names[end]
 
     def stop_timer(self) -> None:
         if self.timer is not None:

@@ -96,7 +96,8 @@ class CallDesk:
             return
         self._move(rang, taker.number)
         self._office.say(f"{taker.number} picks up {call.caller.number}'s call for {rang}")
-        self._on_change(call)
+        if not call.bridge.answered:
+            self._on_change(call)
 
     def ringing_at(self, numbers: Collection[str], taker: Party) -> PbxCall | None:
         """The call that has been ringing longest at one of the extensions, other than one that `taker` makes."""

@@ -1,27 +1,31 @@
 """The node's SIP side: takes what phones send and hands it to whoever looks after it."""
 
 from collections.abc import Callable, Mapping
-from urllib.parse import unquote
 
 from opx.pbx.call import PbxCall
 from opx.pbx.calls import CallDesk
+from opx.pbx.features import lamps, message_waiting
 from opx.pbx.features.codes import DialPlan
 from opx.pbx.features.desk import FeatureDesk
 from opx.pbx.features.hot_desk import HotDesk, PinCheck
+from opx.pbx.features.lamps import Lamps
+from opx.pbx.features.message_waiting import MessageWaiting
 from opx.pbx.features.states import FeatureState, FeatureStates
+from opx.pbx.features.subscriptions import Subscriptions
 from opx.pbx.features.switches import changes
 from opx.pbx.local_calls import CallMedia, LocalCalls
+from opx.pbx.notices import send_notice
 from opx.pbx.office import Office
 from opx.pbx.options import NodeOptions
 from opx.pbx.registrar import PbxRegistrar
 from opx.pbx.repository import ExtensionRecord
-from opx.sip.agent import UserAgent, new_call_id, new_tag
-from opx.sip.dialog import MAX_FORWARDS
+from opx.sip.agent import ALLOW, UserAgent, new_tag
 from opx.sip.digest import DigestVerifier
 from opx.sip.errors import RemoteProtocolError
-from opx.sip.exchange import FlowSource, Outcome
-from opx.sip.flow import Flow, host_port
-from opx.sip.message import Request, Response
+from opx.sip.exchange import FlowSource
+from opx.sip.flow import Flow
+from opx.sip.notifier import ExpiresBounds
+from opx.sip.subscription import Content
 from opx.sip.timers import TimerWheel
 from opx.sip.transactions import ServerTransaction, Timing
 
@@ -49,7 +53,7 @@ class PbxNode:
         on_event: Callable[[str], None] = lambda text: None,
     ) -> None:
         options = options or NodeOptions()
-        self.agent = UserAgent(self, wheel, flows, timing=timing, product="OPX PBX")
+        self.agent = UserAgent(self, wheel, flows, timing=timing, product="OPX PBX", allow=f"{ALLOW}, SUBSCRIBE")
         self.extensions = extensions
         self.registrar = PbxRegistrar(
             extensions, verifier, wheel, options.min_expires, options.max_expires, self._on_registration
@@ -66,6 +70,17 @@ class PbxNode:
             forward_after=options.forward_after,
             forward_limit=options.forward_limit,
             calls_per_extension=options.calls_per_extension,
+            on_change=lambda call: self.lamps.on_call(call),
+        )
+        self.lamps = Lamps(
+            self.office, lambda: self.desk.calls, lambda number: self.subscriptions.tell(lamps.EVENT, number)
+        )
+        self.messages = MessageWaiting(self.office, lambda phone: self.subscriptions.tell(message_waiting.EVENT, phone))
+        self.subscriptions = Subscriptions(
+            self.office,
+            [self.lamps.package, self.messages.package],
+            bounds=ExpiresBounds(options.min_expires, options.max_expires, options.max_expires),
+            limit=options.subscriptions_per_extension,
         )
         self.local = LocalCalls(self.office, prompts)
         self.hot_desk = HotDesk(self.office, check_pin, tries=options.hot_desk_tries, lockout=options.hot_desk_lockout)
@@ -84,6 +99,8 @@ class PbxNode:
                 self.registrar.on_register(transaction)
             case "INVITE":
                 self._on_invite(transaction)
+            case "SUBSCRIBE":
+                self.subscriptions.on_subscribe(transaction)
             case "OPTIONS":
                 self.agent.answer_options(transaction)
             case _:
@@ -103,34 +120,17 @@ class PbxNode:
     def notify(self, number: str, event: str, content_type: str, body: bytes, done: Callable[[int], None]) -> None:
         """Send NOTIFY to an extension's newest contact; `done` gets the final status, 480 when it is not registered."""
         contacts = self.registrar.contacts(number)
-        if not contacts:
+        if contacts:
+            send_notice(self.office, contacts[-1], event, Content(content_type, body), done)
+        else:
             done(480)
-            return
-        contact = contacts[-1]
-        ours = f"sip:{host_port(self.agent.local)}"
-        request = Request.new("NOTIFY", contact.uri)
-        request.add("max-forwards", MAX_FORWARDS)
-        request.add("from", f"<{ours}>;tag={new_tag()}")
-        request.add("to", f"<{contact.uri}>")
-        request.add("call-id", new_call_id())
-        request.add("cseq", "1 NOTIFY")
-        request.add("contact", f"<{ours}>")
-        request.add("event", event)
-        request.add("subscription-state", "terminated")
-        if body:
-            request.add("content-type", content_type)
-            request.body = body
-
-        def final(outcome: Outcome) -> None:
-            done(outcome.status if isinstance(outcome, Response) else 408)
-
-        self.agent.exchange(request, contact.flow, final)
 
     def remove(self, number: str) -> None:
         """An extension was removed: it is nowhere any more."""
         del self.extensions[number]
         self.hot_desk.log_out(number)
         self.states.forget(number)
+        self.subscriptions.forget(number)
         self.registrar.forget(number)
 
     def stop(self) -> None:
@@ -145,7 +145,7 @@ class PbxNode:
         if record is None:
             return
         try:
-            number = dialled_number(transaction.request)
+            number = self.office.dialled(transaction.request)
         except RemoteProtocolError as error:
             transaction.reply(error.status, to_tag=new_tag())
             return
@@ -160,11 +160,9 @@ class PbxNode:
     def _on_feature(self, number: str, before: FeatureState, after: FeatureState) -> None:
         for change in changes(before, after):
             self._on_event(f"{number}: {change}")
+        self.messages.on_feature(number, before, after)
 
     def _on_registration(self, number: str, there: bool) -> None:
         self._on_event(f"extension {number} is {'registered' if there else 'no longer registered'}")
-
-
-def dialled_number(request: Request) -> str:
-    """The number that a request is for; # is written as %23 in a URI. RemoteProtocolError when it has no SIP URI."""
-    return unquote(request.target.user or "")
+        if there:
+            self.messages.on_registered(number)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from opx.pbx.features.states import FeatureStates
 from opx.pbx.registrar import Contact, PbxRegistrar
@@ -9,6 +10,7 @@ from opx.pbx.repository import ExtensionRecord
 from opx.sip.address import NameAddr
 from opx.sip.agent import UserAgent
 from opx.sip.flow import host_port
+from opx.sip.message import Request
 from opx.sip.uri import Uri
 
 
@@ -62,7 +64,16 @@ class Office:
         record = self.extensions.get(number)
         return record.name if record is not None else ""
 
-    def address_of(self, number: str) -> str:
-        """An extension's address of record, as From and To carry it."""
+    def uri_of(self, number: str) -> Uri:
+        """An extension's address of record."""
         domain = self.domain
-        return str(NameAddr(self.name_of(number), Uri("sip", number, None, domain.host, domain.port)))
+        return Uri("sip", number, None, domain.host, domain.port)
+
+    def address_of(self, number: str) -> str:
+        """The same as From and To carry it."""
+        return str(NameAddr(self.name_of(number), self.uri_of(number)))
+
+    @staticmethod
+    def dialled(request: Request) -> str:
+        """The number that a request is for; # is written as %23 in a URI. RemoteProtocolError when it has no URI."""
+        return unquote(request.target.user or "")
