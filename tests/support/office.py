@@ -10,15 +10,18 @@ from opx.pbx.options import NodeOptions
 from opx.pbx.repository import ExtensionRecord
 from opx.rtp.tones import Tone
 from opx.sip import events
+from opx.sip.agent import ALLOW
 from opx.sip.digest import Algorithm, DigestClient, DigestVerifier
 from opx.sip.flow import Destination
 from opx.sip.message import Request
 from opx.sip.nonces import NonceIssuer
 from opx.sip.registration import ClientRegistration, RegistrationResult
+from opx.sip.replaces import DialogName, ReferTo, Replaces
 from opx.sip.session import Session
 from opx.sip.subscriber import Subscriber, SubscriberEvent, SubscriberPolicy
 from opx.sip.subscription import EventType
 from opx.sip.transactions import ServerTransaction
+from opx.sip.uri import Uri
 from support.sipnet import Face, Node, Wire
 
 PBX = ("10.9.8.20", 5060)
@@ -50,8 +53,12 @@ class Desk:
     """An office phone. It rings (180) by itself; everything else the test tells it."""
 
     def __init__(self, office: "Office", number: str, host: str) -> None:
-        self.node = Node(office.wire, number, (host, 5060), on_request_do=self._on_request)
+        self.node = Node(
+            office.wire, number, (host, 5060), on_request_do=self._on_request, allow=f"{ALLOW}, REFER, INFO"
+        )
         self.events: list[events.SessionEvent] = []
+        self.answers_offers = False
+        """Answer re-INVITEs by itself."""
         self.sessions: list[Session] = []
         self.invites: list[Request] = []
         self.notices: list[Request] = []
@@ -79,7 +86,7 @@ class Desk:
         """`description` b"" makes no offer."""
         session = Session.call(
             self.node.agent,
-            self.events.append,
+            lambda event: self._listen(session, event),
             Destination("UDP", *PBX),
             uri=f"sip:{number}@{PBX[0]}",
             from_=f"<sip:{self.number}@{PBX[0]}>",
@@ -91,6 +98,34 @@ class Desk:
         )
         self.sessions.append(session)
         return session
+
+    def _listen(self, session: Session, event: events.SessionEvent) -> None:
+        self.events.append(event)
+        if isinstance(event, events.Offered) and self.answers_offers:
+            session.answer_offer(self.sdp)
+
+    def named(self, session: Session) -> DialogName:
+        """A dialog of this phone as Replaces names it to the node; an early one as the node's 180 made it."""
+        dialog = session.dialog
+        if dialog is not None:
+            return DialogName(dialog.call_id, dialog.remote_tag, dialog.local_tag)
+        ringing = next(
+            carried.message
+            for carried in reversed(self.node.wire.log)
+            if carried.what == "180" and carried.message.call_id == session.call_id
+        )
+        return DialogName(session.call_id, ringing.to_tag, ringing.from_tag)
+
+    def refer(self, session: Session, number: str, replaces: Replaces | None = None) -> list[int]:
+        """Ask the node to transfer the partner; the final status of the REFER comes into the list."""
+        statuses: list[int] = []
+        session.refer(ReferTo(Uri("sip", number, None, PBX[0]), replaces), statuses.append)
+        return statuses
+
+    @property
+    def told(self) -> list[tuple[int, bool]]:
+        """What the node told of a transfer."""
+        return [(event.status, event.over) for event in self.events if isinstance(event, events.TransferProgress)]
 
     def watch(
         self, event: str, number: str, *, expires: int = 600, accept: Sequence[str] = ()
@@ -117,7 +152,10 @@ class Desk:
     def _on_request(self, transaction: ServerTransaction) -> None:
         if transaction.method == "INVITE":
             session = Session.incoming(
-                self.node.agent, self.events.append, transaction, contact=f"sip:{self.number}@{self.node.address[0]}"
+                self.node.agent,
+                lambda event: self._listen(session, event),
+                transaction,
+                contact=f"sip:{self.number}@{self.node.address[0]}",
             )
             self.sessions.append(session)
             self.invites.append(transaction.request)
@@ -178,12 +216,13 @@ class Office:
     def set(self, number: str, **features: object) -> None:
         self.node.states.put(number, replace(self.node.states.of(number), **features))  # type: ignore[arg-type]
 
-    def connected(self) -> None:
-        """1001 talks with 1002."""
-        self.one.call("1002")
+    def connected(self, caller: str = "1001", called: str = "1002") -> Session:
+        """The first talks with the second; the caller's session."""
+        session = self.desks[caller].call(called)
         self.wire.deliver()
-        self.two.sessions[0].accept(self.two.sdp)
+        self.desks[called].last.accept(self.desks[called].sdp)
         self.wire.deliver()
+        return session
 
     def dial(self, desk: Desk, code: str) -> Prompt | None:
         """Dial a code and wait until the node has hung up; None when it did not answer."""

@@ -116,9 +116,10 @@ class Node:
     on_request_do: Callable[[ServerTransaction], None] | None = None
     refused: list[RemoteProtocolError] = field(default_factory=list)
     requests: list[ServerTransaction] = field(default_factory=list)
+    allow: str = ALLOW
 
     def __post_init__(self) -> None:
-        self.agent = UserAgent(self, self.wire.wheel, Face(self.address), timing=self.timing)
+        self.agent = UserAgent(self, self.wire.wheel, Face(self.address), timing=self.timing, allow=self.allow)
         self.wire.attach(self.name, self.address, self.agent)
 
     def serve(self, methods: str) -> None:

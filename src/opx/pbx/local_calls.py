@@ -8,6 +8,7 @@ from opx.rtp.tones import Tone
 from opx.sip import events
 from opx.sip.agent import new_tag
 from opx.sip.answering import sdp_of
+from opx.sip.dtmf import parse_key
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.session import Session
 from opx.sip.timers import Timer
@@ -96,6 +97,14 @@ class LocalCall:
                     self._session.answer_offer(self._media.answer(sdp))
                 except ValueError:
                     self._session.refuse_offer(488)
+            case events.Asked(number, _, content_type, body) if self._session is not None:
+                press = parse_key(content_type, body)
+                self._session.answer_request(number, 200 if press is not None else 415)
+                if press is not None:
+                    self._media.on_digit(press.key)
+            case events.TransferAsked(number) if self._session is not None:
+                # There is nobody at this end who could call anybody.
+                self._session.answer_transfer(number, 603)
             case events.Ended() | events.Cancelled():
                 if not self.over:
                     self._close()

@@ -13,6 +13,7 @@ from opx.pbx.features.message_waiting import MessageWaiting
 from opx.pbx.features.states import FeatureState, FeatureStates
 from opx.pbx.features.subscriptions import Subscriptions
 from opx.pbx.features.switches import changes
+from opx.pbx.features.transfer import Transfers, replaces_of
 from opx.pbx.local_calls import CallMedia, LocalCalls
 from opx.pbx.notices import send_notice
 from opx.pbx.office import Office
@@ -53,7 +54,7 @@ class PbxNode:
         on_event: Callable[[str], None] = lambda text: None,
     ) -> None:
         options = options or NodeOptions()
-        self.agent = UserAgent(self, wheel, flows, timing=timing, product="OPX PBX", allow=f"{ALLOW}, SUBSCRIBE")
+        self.agent = UserAgent(self, wheel, flows, timing=timing, product="OPX PBX", allow=_allowed(options))
         self.extensions = extensions
         self.registrar = PbxRegistrar(
             extensions, verifier, wheel, options.min_expires, options.max_expires, self._on_registration
@@ -71,7 +72,9 @@ class PbxNode:
             forward_limit=options.forward_limit,
             calls_per_extension=options.calls_per_extension,
             on_change=lambda call: self.lamps.on_call(call),
+            on_transfer=lambda call, end, event: self._transfers.asked(call, end, event),
         )
+        self._transfers = Transfers(self.office, self.desk)
         self.lamps = Lamps(
             self.office, lambda: self.desk.calls, lambda number: self.subscriptions.tell(lamps.EVENT, number)
         )
@@ -146,11 +149,14 @@ class PbxNode:
             return
         try:
             number = self.office.dialled(transaction.request)
+            replaces = replaces_of(transaction.request)
         except RemoteProtocolError as error:
             transaction.reply(error.status, to_tag=new_tag())
             return
         caller = self.office.party(record)
-        if number in self._tests:
+        if replaces is not None:
+            self._transfers.replace(transaction, caller, replaces)
+        elif number in self._tests:
             self.local.answer_test(transaction, caller, number, self._tests[number])
         elif number not in self.extensions and (code := self._plan.match(number)) is not None:
             self._features.dialled(transaction, caller, code)
@@ -166,3 +172,7 @@ class PbxNode:
         self._on_event(f"extension {number} is {'registered' if there else 'no longer registered'}")
         if there:
             self.messages.on_registered(number)
+
+
+def _allowed(options: NodeOptions) -> str:
+    return f"{ALLOW}, SUBSCRIBE, INFO{', REFER' if options.refer else ''}"

@@ -34,6 +34,7 @@ class NodeOptions:
     forward_after: float = 15.0
     forward_limit: int = 5
     calls_per_extension: int = 2
+    refer: bool = True
     subscriptions_per_extension: int = 300
     hot_desk_tries: int = 5
     hot_desk_lockout: float = 300.0

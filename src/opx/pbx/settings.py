@@ -86,6 +86,8 @@ class PbxSettings(Settings):
     """How long an extension rings before a call goes to where it forwards calls on no answer."""
     forward_limit: int = Field(default=5, ge=1, le=20)
     """Extensions that one call may be forwarded by; with one more the caller hears 483. Circles are found before."""
+    refer: bool = True
+    """Whether phones may transfer with REFER. Without, it is missing in Allow and answered 405, as some PBXs do."""
     subscriptions_per_extension: int = Field(default=300, ge=1)
     """Lamps that one phone may watch: three key modules of 84 keys and some more."""
     hot_desk_tries: int = Field(default=5, ge=1)
@@ -109,6 +111,7 @@ class PbxSettings(Settings):
             forward_after=self.forward_after,
             forward_limit=self.forward_limit,
             calls_per_extension=self.calls_per_extension,
+            refer=self.refer,
             subscriptions_per_extension=self.subscriptions_per_extension,
             hot_desk_tries=self.hot_desk_tries,
             hot_desk_lockout=self.hot_desk_lockout,

@@ -101,6 +101,7 @@ class Bridge:
         self._answered_at = 0.0
         self._over = False
         self._joining: Session | None = None
+        self._on_joined: Callable[[], None] = lambda: None
         self.retained: End | None = None
         """An end that is looked after elsewhere when the other one hangs up: it is being transferred."""
 
@@ -138,10 +139,11 @@ class Bridge:
         caller.listener, callee.listener = self.listener(End.CALLER), self.listener(End.CALLEE)
         self._answered_at = self._now()
 
-    def replace(self, end: End, newcomer: Session, offer: bytes) -> None:
+    def replace(self, end: End, newcomer: Session, offer: bytes, on_joined: Callable[[], None] = lambda: None) -> None:
         """Give one end's place to `newcomer`, who called with Replaces (RFC 3891); who had it before is hung up.
 
-        The other end gets `offer` in a re-INVITE. The newcomer is refused when that does not go well.
+        The other end gets `offer` in a re-INVITE. The newcomer is refused when that does not go well; `on_joined`
+        hears that it did.
         """
         other = self.leg(end.other)
         if self._over or self._joining is not None or other is None or not other.up or not other.can_offer:
@@ -153,6 +155,7 @@ class Bridge:
             newcomer.reject(488)
             return
         self._joining = newcomer
+        self._on_joined = on_joined
         newcomer.listener = self._on_newcomer
         other.offer(translated)
 
@@ -169,6 +172,7 @@ class Bridge:
         self._put(end, newcomer)
         newcomer.listener = self.listener(end)
         newcomer.accept(sdp)
+        self._on_joined()
 
     def release(self, end: End, reason: str) -> Session | None:
         """Let go of one end's session, which has another listener by now, and end the call for the other one."""

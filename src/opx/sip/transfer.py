@@ -19,6 +19,7 @@ class BlindTransfer:
 
     `place` calls the target without an offer and reports to the listener that it is given. `bridge` takes both over in
     the end; when the target is not reached, `kept` has its listener back. What `kept` says meanwhile goes there, too.
+    `target` may be replaced while it rings, by another session with the same listener.
     """
 
     def __init__(
@@ -35,17 +36,17 @@ class BlindTransfer:
         self._over = False
         self._joining = False
         kept.listener = self._on_kept
-        self._target = place(self._on_target)
+        self.target = place(self._on_target)
 
     @property
     def over(self) -> bool:
         return self._over
 
-    def give_up(self) -> None:
-        """Nobody wants the transfer any more."""
+    def give_up(self, status: int = 487) -> None:
+        """Nobody wants the transfer any more, or nobody answers it."""
         if not self._over:
-            self._end(487)
-            self._target.hang_up()
+            self._end(status)
+            self.target.hang_up()
 
     def _on_target(self, event: events.SessionEvent) -> None:
         if self._over:
@@ -62,7 +63,7 @@ class BlindTransfer:
 
     def _join(self, offer: bytes) -> None:
         if not offer or not self._kept.can_offer:
-            self._target.hang_up()
+            self.target.hang_up()
             self._end(491 if offer else 488)
             return
         self._joining = True
@@ -72,14 +73,14 @@ class BlindTransfer:
         match event:
             case events.OfferAnswered(answer) if self._joining and answer:
                 self._over = True
-                self._target.acknowledge(answer)
-                self._bridge.connected(self._kept, self._target)
+                self.target.acknowledge(answer)
+                self._bridge.connected(self._kept, self.target)
                 self._on_status(200, True)
             case events.OfferAnswered() | events.OfferRefused() if self._joining:
-                self._target.hang_up()
+                self.target.hang_up()
                 self._end(488)
             case events.Ended():
-                self._target.hang_up()
+                self.target.hang_up()
                 self._end(480)
                 self._listener(event)
             case _ if self._joining:

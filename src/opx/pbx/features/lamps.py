@@ -30,7 +30,7 @@ class Lamps:
 
     def on_call(self, call: PbxCall) -> None:
         """A call began to ring, changed its ends, was answered or ended."""
-        now = set() if call.bridge.over else {call.caller.number, call.called}
+        now = set() if call.bridge.over else {call.number(end) for end in End}
         before = self._shown.pop(call, set())
         if now:
             self._shown[call] = now
@@ -43,9 +43,9 @@ class Lamps:
         calls = [*self._calls(), *([self._ended] if self._ended is not None else [])]
         dialogs = [
             self._dialog(call, end)
-            for call in sorted(set(calls), key=lambda call: call.started_at)
+            for call in sorted(set(calls), key=lambda call: call.serial)
             for end in End
-            if number == (call.caller.number if end is End.CALLER else call.called)
+            if number == call.number(end)
         ]
         info = DialogInfo(str(self._office.uri_of(number)), document, True, tuple(dialogs))
         return Content(CONTENT_TYPE, info.encode())
@@ -55,9 +55,7 @@ class Lamps:
             state = "terminated"
         else:
             state = "confirmed" if call.bridge.answered else "early"
-        caller = self._participant(call.caller.number)
-        called = self._participant(call.called)
-        local, remote = (caller, called) if end is End.CALLER else (called, caller)
+        local, remote = self._participant(call.number(end)), self._participant(call.number(end.other))
         direction = "initiator" if end is End.CALLER else "recipient"
         name = call.name(end)
         return WatchedDialog(name.call_id, state, name, direction, local=local, remote=remote)
