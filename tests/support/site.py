@@ -106,6 +106,8 @@ class Phone:
     events: list[SessionEvent] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
     challenge: bool = False
+    handlers: dict[str, Callable[[ServerTransaction], None]] = field(default_factory=dict)
+    """What the phone does with requests that are no calls, by method."""
 
     def __post_init__(self) -> None:
         self.node = Node(self.site.wire, f"phone{self.number}", self.address, on_request_do=self._on_request)
@@ -155,6 +157,8 @@ class Phone:
             session = Session.incoming(self.node.agent, self.events.append, transaction, contact=self.contact)
             self.sessions.append(session)
             session.progress(180)
+        elif transaction.method in self.handlers:
+            self.handlers[transaction.method](transaction)
 
 
 @dataclass
@@ -171,6 +175,8 @@ class FakeIcp:
     contacts: dict[str, str] = field(default_factory=dict)
     events: list[SessionEvent] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
+    handlers: dict[str, Callable[[ServerTransaction], None]] = field(default_factory=dict)
+    """What the ICP does with requests that are no calls, by method, once their credentials are right."""
 
     def __post_init__(self) -> None:
         self.node = Node(self.site.wire, "icp", self.address, on_request_do=self._on_request)
@@ -193,6 +199,8 @@ class FakeIcp:
             transaction.respond(response)
         elif transaction.method == "REGISTER":
             self._register(transaction, verdict.username)
+        elif transaction.method in self.handlers:
+            self.handlers[transaction.method](transaction)
         else:
             session = Session.incoming(self.node.agent, self.events.append, transaction, contact=f"sip:{ICP}:5060")
             self.sessions.append(session)

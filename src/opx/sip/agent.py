@@ -71,6 +71,7 @@ class UserAgent:
         allow: str = ALLOW,
         supported: tuple[str, ...] = SUPPORTED,
         session_timer: SessionTimerPolicy | None = None,
+        allow_events: str = "",
         sent_by: Callable[[Flow], str] = lambda flow: host_port(flow.local),
     ) -> None:
         self.wheel = wheel
@@ -80,6 +81,7 @@ class UserAgent:
         self.serves = frozenset(method.strip() for method in allow.split(","))
         self.supported_text = ", ".join(supported)
         self.session_timer = session_timer or SessionTimerPolicy()
+        self.allow_events = allow_events
         self.layer = TransactionLayer(self, wheel, timing, wake=flows.wake, sent_by=sent_by)
         self.timing = self.layer.timing
         self._screening = Screening(frozenset(supported), new_tag)
@@ -183,6 +185,8 @@ class UserAgent:
         response.add("allow", self.allow)
         response.add("accept", "application/sdp")
         response.add("supported", self.supported_text)
+        if self.allow_events:
+            response.add("allow-events", self.allow_events)
         if self.product:
             response.add("server", self.product)
         transaction.respond(response)

@@ -30,7 +30,10 @@ class Gone(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The subscriber refreshed for `expires` seconds; it has been answered and is told the last state again."""
+    """The subscriber refreshed for `expires` seconds and has been answered.
+
+    It is told the last state again, unless the owner tells it a newer one while it hears of this.
+    """
 
     expires: int
 
@@ -299,8 +302,9 @@ class Notifier:
     def _refreshed(self, granted: int) -> None:
         if granted:
             self._grant(granted)
+            self._waiting = True
             self._on_event(Refreshed(granted))
-            if not self.over:
+            if self._waiting and not self.over:
                 self._send()
         else:
             self._report(Ended(Gone.UNSUBSCRIBED))

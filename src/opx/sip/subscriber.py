@@ -62,7 +62,8 @@ class Closed:
         The owner adds its own back-off: what invites a new one at once is 0 here.
         """
         if self.why is Over.REFUSED:
-            return float(self.retry_after or 0) if self.status >= 500 and self.status < 600 else None
+            for_now = self.status in (408, 480) or 500 <= self.status < 600
+            return float(self.retry_after or 0) if for_now else None
         if self.why is Over.TERMINATED:
             if self.reason in FOR_GOOD:
                 return None
@@ -270,10 +271,10 @@ class Subscriber:
     def _failed(self, outcome: Outcome) -> None:
         if not self._wanted:
             self._finish()
-        elif isinstance(outcome, Failure) or outcome.status in (408, 504):
+        elif isinstance(outcome, Failure):
             if self.expires_at > self.agent.now:
                 self.refresh(self._policy.retry)
-            elif self.dialog is None or not self._notified:
+            elif not self._notified:
                 self._close(Closed(Over.UNANSWERED))
             elif self._asked:
                 # A notifier that spoke to us before it answered has subscribed us, whatever became of its answer.

@@ -2,6 +2,8 @@
 
 from opx.sip.address import NameAddr
 from opx.sip.errors import RemoteProtocolError
+from opx.sip.flow import Address, host_port
+from opx.sip.grammar import format_host
 from opx.sip.message import Request
 from opx.sip.uri import Uri
 
@@ -38,6 +40,11 @@ def _name_and_user(address: NameAddr) -> tuple[str, str]:
     uri = address.uri
     user = uri.user if uri.scheme in ("sip", "sips") else uri.opaque.partition(";")[0]
     return address.display, (user or "anonymous")[:MAX_NUMBER]
+
+
+def domain_of(address: Address) -> str:
+    """How addresses of the gateway end in bodies: phones compare with what they know, where no usual port stands."""
+    return format_host(address[0]) if address[1] == 5060 else host_port(address)
 
 
 def name_addr(display: str, user: str, domain: str) -> str:

@@ -74,6 +74,7 @@ class Registrar:
         store: BindingStore,
         contacts_per_device: int = 1,
         on_bound: Callable[[LiveBinding], None] = lambda binding: None,
+        on_gone: Callable[[int], None] = lambda device_id: None,
     ) -> None:
         self._admission = admission
         self._directory = directory
@@ -85,6 +86,7 @@ class Registrar:
         self._policy = policy
         self._store = store
         self._on_bound = on_bound
+        self._on_gone = on_gone
         self.bindings = BindingTable(wheel, contacts_per_device, self._on_lapsed)
         self._waiting: dict[int, list[_Wanted]] = {}
 
@@ -254,6 +256,7 @@ class Registrar:
             self._store.delete(binding)
         self._icps.drop(device_id)
         self._licences.release(device_id)
+        self._on_gone(device_id)
         if held:
             self._timeline.add(device_id, Kind.REGISTRATION, f"no longer registered: {why}")
 
@@ -277,6 +280,7 @@ class Registrar:
         if not self.bindings.of(binding.device_id):
             self._icps.drop(binding.device_id)
             self._licences.release(binding.device_id)
+            self._on_gone(binding.device_id)
 
     def _release(self, device_id: int) -> None:
         """A device that could not be bound gives back what it had taken, unless it is bound from before."""

@@ -7,28 +7,35 @@ from opx.gateway.media.interface import Side
 from opx.gateway.repository import DeviceRecord, IcpRecord
 from opx.gateway.signalling.admission import Admission
 from opx.gateway.signalling.aliases import DialogAliases
+from opx.gateway.signalling.answers import answer, refuse
 from opx.gateway.signalling.bindings import LiveBinding
 from opx.gateway.signalling.call_media import MediaDesk
 from opx.gateway.signalling.calls import CallPolicy, Calls
 from opx.gateway.signalling.directory import Directory
 from opx.gateway.signalling.icp_registrations import DEVICE_PARAM, IcpRegistrations
 from opx.gateway.signalling.icps import IcpLink, ProbePolicy
+from opx.gateway.signalling.inside import InsideNames, Network
 from opx.gateway.signalling.keepalive import KeepAlive, KeepAlivePolicy
 from opx.gateway.signalling.licences import Licences
+from opx.gateway.signalling.messages import MessagePolicy, Messages
+from opx.gateway.signalling.notices import NoticePolicy, Notices
 from opx.gateway.signalling.registrar import BindingStore, Registrar, RegistrarPolicy
+from opx.gateway.signalling.subscriptions import SubscriptionPolicy, Subscriptions
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.agent import ALLOW, UserAgent
 from opx.sip.digest import DigestVerifier
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.exchange import FlowSource
 from opx.sip.flow import Flow
+from opx.sip.message import Request
 from opx.sip.registration import RegistrationPolicy, RegistrationResult
 from opx.sip.session_timer import SessionTimerPolicy
+from opx.sip.subscription import Reason
 from opx.sip.timers import TimerWheel
 from opx.sip.transactions import ServerTransaction, Timing
 
 WITHIN_CALLS = "INFO, MESSAGE, REFER, NOTIFY"
-SET_ALLOW = f"{ALLOW}, {WITHIN_CALLS}, REGISTER"
+SET_ALLOW = f"{ALLOW}, {WITHIN_CALLS}, REGISTER, SUBSCRIBE"
 ICP_ALLOW = f"{ALLOW}, {WITHIN_CALLS}"
 """What the gateway takes on each side."""
 
@@ -46,6 +53,11 @@ class SignallingPolicy:
     keep_alive: KeepAlivePolicy = field(default_factory=KeepAlivePolicy)
     calls: CallPolicy = field(default_factory=CallPolicy)
     session_timer: SessionTimerPolicy = field(default_factory=SessionTimerPolicy)
+    subscriptions: SubscriptionPolicy = field(default_factory=SubscriptionPolicy)
+    notices: NoticePolicy = field(default_factory=NoticePolicy)
+    messages: MessagePolicy = field(default_factory=MessagePolicy)
+    inside_networks: tuple[Network, ...] = ()
+    """Networks whose addresses are to stay inside, in texts that the gateway did not write."""
 
 
 class Signalling:
@@ -72,7 +84,13 @@ class Signalling:
         self._started = False
         self.aliases = DialogAliases()
         self.set_agent = UserAgent(
-            _SetSide(self), wheel, set_flows, timing=timing, allow=SET_ALLOW, session_timer=policy.session_timer
+            _SetSide(self),
+            wheel,
+            set_flows,
+            timing=timing,
+            allow=SET_ALLOW,
+            allow_events=", ".join(policy.subscriptions.packages),
+            session_timer=policy.session_timer,
         )
         self.icp_agent = UserAgent(
             _IcpSide(self), wheel, icp_flows, timing=timing, allow=ICP_ALLOW, session_timer=policy.session_timer
@@ -91,6 +109,7 @@ class Signalling:
             store=store,
             contacts_per_device=policy.contacts_per_device,
             on_bound=self._on_bound,
+            on_gone=self._on_gone,
         )
         self.calls = Calls(
             set_agent=self.set_agent,
@@ -104,6 +123,35 @@ class Signalling:
             media_addresses=media_addresses,
             timeline=timeline,
             policy=policy.calls,
+        )
+        inside = InsideNames(policy.inside_networks, self._inside_hosts)
+        self.subscriptions = Subscriptions(
+            set_agent=self.set_agent,
+            icp_agent=self.icp_agent,
+            admission=self.admission,
+            bindings=self.registrar.bindings,
+            links=self._links.get,
+            timeline=timeline,
+            aliases=self.aliases,
+            inside=inside,
+            policy=policy.subscriptions,
+            single_contact=policy.contacts_per_device == 1,
+        )
+        self.notices = Notices(
+            set_agent=self.set_agent,
+            bindings=self.registrar.bindings,
+            timeline=timeline,
+            inside=inside,
+            policy=policy.notices,
+        )
+        self.messages = Messages(
+            set_agent=self.set_agent,
+            icp_agent=self.icp_agent,
+            admission=self.admission,
+            bindings=self.registrar.bindings,
+            links=self._links.get,
+            timeline=timeline,
+            policy=policy.messages,
         )
         self._store = store
         self._keep_alive = KeepAlive(self.set_agent, policy.keep_alive, self.registrar.bindings, self.registrar.idle)
@@ -121,6 +169,7 @@ class Signalling:
     def stop(self) -> None:
         """Hang up what is going on and stop asking; registrations stay, for a restart goes on with them."""
         self.calls.hang_up_all("the gateway is stopped")
+        self.subscriptions.stop()
         for link in self._links.values():
             link.stop()
 
@@ -133,6 +182,8 @@ class Signalling:
             new = self.directory.device(device_id)
             if new is None or not new.enabled:
                 why = "the device was removed" if new is None else "the device was disabled"
+                self.subscriptions.drop(device_id, Reason.REJECTED)
+                self.messages.forget(device_id)
                 self.registrar.drop(device_id, why)
                 self.calls.drop(device_id, why)
             elif (old.revision, old.icp_id) != (new.revision, new.icp_id) or new.icp_id in changed_icps:
@@ -150,7 +201,7 @@ class Signalling:
                 link.stop()
                 changed.add(record.id)
             self._links[record.id] = IcpLink(
-                record, self.icp_agent, self._policy.probe, self.timeline, self.icps.recovered
+                record, self.icp_agent, self._policy.probe, self.timeline, self._on_recovered
             )
             if self._started:
                 self._links[record.id].start()
@@ -163,7 +214,21 @@ class Signalling:
 
     def _on_bound(self, binding: LiveBinding) -> None:
         self.calls.moved(binding)
+        self.subscriptions.moved(binding)
         self._keep_alive.watch(binding)
+
+    def _on_gone(self, device_id: int) -> None:
+        self.subscriptions.drop(device_id)
+
+    def _on_recovered(self, link: IcpLink) -> None:
+        self.icps.recovered(link)
+        self.subscriptions.recovered(link)
+
+    def _inside_hosts(self) -> set[str]:
+        hosts = {self.icp_agent.local[0]}
+        for link in self._links.values():
+            hosts |= {link.record.host, link.address or link.record.host}
+        return hosts
 
     # --- what the sides' applications hand over
 
@@ -176,44 +241,74 @@ class Signalling:
                 self.calls.from_set(transaction)
             case "OPTIONS":
                 self.set_agent.answer_options(transaction)
+            case "SUBSCRIBE":
+                self.subscriptions.from_set(transaction)
+            case "MESSAGE":
+                self.messages.from_set(transaction)
+            case "NOTIFY":
+                answer(transaction, 481)
             case _:
                 self.set_agent.refuse_method(transaction)
 
     def icp_request(self, transaction: ServerTransaction) -> None:
         match transaction.method:
-            case "INVITE":
-                self._icp_invite(transaction)
+            case "INVITE" | "NOTIFY" | "MESSAGE":
+                self._for_device(transaction)
             case "OPTIONS":
-                self.icp_agent.answer_options(transaction)
+                self._icp_options(transaction)
             case _:
                 self.icp_agent.refuse_method(transaction)
 
-    def _icp_invite(self, transaction: ServerTransaction) -> None:
+    def _for_device(self, transaction: ServerTransaction) -> None:
+        """A request of an ICP for one of its devices."""
         source = transaction.flow.remote[0]
         link = next((link for link in self._links.values() if link.address == source), None)
         if link is None:
-            self.timeline.add(None, Kind.REFUSAL, f"INVITE from {source}, which is no ICP", once=True)
-            transaction.reply(403)
+            why = f"{transaction.method} from {source}, which is no ICP"
+            refuse(self.timeline, transaction, None, 403, why)
             return
-        try:
-            target = transaction.request.target
-        except RemoteProtocolError as error:
-            transaction.reply(error.status)
-            return
+        device = self._device_of(transaction.request, link)
+        if device is None:
+            answer(transaction, 404)
+        elif transaction.method == "INVITE":
+            self.calls.from_icp(transaction, device, link)
+        elif transaction.method == "NOTIFY":
+            self.notices.from_icp(transaction, device)
+        else:
+            self.messages.from_icp(transaction, device)
+
+    def _device_of(self, request: Request, link: IcpLink) -> DeviceRecord | None:
+        """Whom a request of an ICP is for: the device that our Contact names, else the user of the URI."""
+        target = request.target
         number = target.param(DEVICE_PARAM)
-        device = None
         if number and number.isascii() and number.isdigit() and len(number) < 10:
             device = self.directory.device(int(number))
-        if device is None or device.icp_id != link.record.id:
-            device = self.directory.by_icp_user(link.record.id, target.user or "")
+            if device is not None and device.icp_id == link.record.id:
+                return device
+        return self.directory.by_icp_user(link.record.id, target.user or "")
+
+    def _icp_options(self, transaction: ServerTransaction) -> None:
+        """Whether the gateway, or one of its devices, can be reached: PBXs ask so about whom they know.
+
+        The phone itself is not asked: its keep-alives tell whether it is there.
+        """
+        source = transaction.flow.remote[0]
+        link = next((link for link in self._links.values() if link.address == source), None)
+        if link is None or not transaction.request.target.user:
+            self.icp_agent.answer_options(transaction)
+            return
+        device = self._device_of(transaction.request, link)
         if device is None:
-            transaction.reply(404)
+            answer(transaction, 404)
+        elif any(binding.open for binding in self.registrar.bindings.of(device.id)):
+            self.icp_agent.answer_options(transaction)
         else:
-            self.calls.from_icp(transaction, device, link)
+            answer(transaction, 480)
 
     def set_connection_lost(self, flow: Flow) -> None:
         for binding in self.registrar.bindings.connection_lost(flow):
             self.timeline.add(binding.device_id, Kind.REGISTRATION, "its connection is gone", once=True)
+            self.subscriptions.connection_lost(binding.device_id, flow)
 
 
 class _SetSide:

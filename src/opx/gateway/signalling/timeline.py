@@ -11,6 +11,8 @@ class Kind(StrEnum):
     REFUSAL = "refusal"
     CALL = "call"
     ICP = "icp"
+    SUBSCRIPTION = "subscription"
+    MESSAGE = "message"
 
 
 @dataclass(frozen=True, slots=True)
