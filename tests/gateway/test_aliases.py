@@ -17,6 +17,13 @@ def test_an_alias_is_stable_leads_back_and_tells_nothing() -> None:
     assert aliases.real(name(1)) is None
 
 
+def test_a_dialog_may_be_named_from_its_other_end() -> None:
+    aliases = DialogAliases()
+    alias = aliases.alias(name(1))
+    real = aliases.real(DialogName(alias.call_id, alias.from_tag, alias.to_tag))
+    assert real == DialogName(name(1).call_id, "f", "t")
+
+
 def test_the_one_not_spoken_of_for_longest_is_forgotten() -> None:
     aliases = DialogAliases(limit=2)
     first, second = aliases.alias(name(1)), aliases.alias(name(2))

@@ -11,7 +11,7 @@ from opx.sip.bodies.dialog_info import DialogInfo, Participant
 from opx.sip.bodies.message_summary import MessageCount, MessageSummary
 from opx.sip.digest import DigestClient
 from opx.sip.notifier import Ended, ExpiresBounds, Gone
-from opx.sip.replaces import DialogName
+from opx.sip.replaces import DialogName, Replaces
 from opx.sip.subscriber import Closed, Granted, Notified, Over, Subscriber
 from opx.sip.subscription import Content, Reason, State, SubscriptionState
 from support.sipnet import Carried
@@ -114,6 +114,21 @@ def test_a_lamp_shows_the_dialogs_with_names_of_the_outside() -> None:
     assert (later.dialogs[0].id, later.dialogs[0].name) == (dialog.id, dialog.name)
     watching.notify(ringing(6, "terminated", full=False))
     assert watching.dialogs().dialogs[0].state == "terminated"
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_call_that_a_lamp_shows_is_picked_up_by_its_name(mirrored: bool) -> None:
+    watching = Watching(first=ringing(4))
+    watching.subscribe("dialog", "1002")
+    name = watching.dialogs().dialogs[0].name
+    assert name is not None
+    if mirrored:
+        name = DialogName(name.call_id, name.from_tag, name.to_tag)
+    watching.phone.call("1002", headers=(("replaces", str(Replaces(name, early_only=True))),))
+    watching.wire.advance(0.1)
+    invite = watching.requests("INVITE", to_icp=True)[-1]
+    tags = ("tag-of-1009", "tag-of-1002") if mirrored else ("tag-of-1002", "tag-of-1009")
+    assert Replaces.parse(invite.need("replaces")) == Replaces(DialogName(f"call-7@{ICP}", *tags), early_only=True)
 
 
 def test_a_partial_state_that_was_missed_is_asked_for_but_not_in_a_circle() -> None:

@@ -21,13 +21,18 @@ from opx.gateway.signalling.icp_registrations import SavedRegistration
 from opx.gateway.signalling.icps import ProbePolicy, literal_address
 from opx.gateway.signalling.keepalive import KeepAlivePolicy
 from opx.gateway.signalling.media_desk import DriverDesk
+from opx.gateway.signalling.messages import MessagePolicy
+from opx.gateway.signalling.notices import NoticePolicy
 from opx.gateway.signalling.registrar import RegistrarPolicy
+from opx.gateway.signalling.relayed_subscription import RenewalPolicy
 from opx.gateway.signalling.signalling import Signalling, SignallingPolicy
+from opx.gateway.signalling.subscriptions import SubscriptionPolicy
 from opx.gateway.signalling.timeline import Entry, Timeline
 from opx.gateway.writer import WriteBehind
 from opx.sip.digest import Algorithm, DigestVerifier
 from opx.sip.flow import Flow
 from opx.sip.nonces import NonceIssuer
+from opx.sip.notifier import ExpiresBounds
 from opx.sip.registration import ClientRegistration, RegistrationPolicy
 from opx.sip.transport import SipStack, TransportLimits, WheelClock
 from opx.store.engine import open_engine
@@ -263,7 +268,7 @@ def _stack(clock: WheelClock, address: str, port: int, settings: GatewaySettings
 
 
 def _policy(settings: GatewaySettings) -> SignallingPolicy:
-    registration, limits = settings.registration, settings.limits
+    registration, limits, subscriptions = settings.registration, settings.limits, settings.subscriptions
     return SignallingPolicy(
         registrar=RegistrarPolicy(
             registration.set_min_expires,
@@ -290,4 +295,17 @@ def _policy(settings: GatewaySettings) -> SignallingPolicy:
             retry_after=limits.retry_after,
             emergency_numbers=frozenset(limits.emergency_numbers),
         ),
+        subscriptions=SubscriptionPolicy(
+            packages=subscriptions.packages,
+            expires=ExpiresBounds(subscriptions.min_expires, subscriptions.default_expires, subscriptions.max_expires),
+            icp_expires=subscriptions.icp_expires,
+            limit=limits.subscriptions,
+            per_device=limits.subscriptions_per_device,
+            spread=subscriptions.spread,
+            retry_after=limits.retry_after,
+            renewal=RenewalPolicy(patience=registration.icp_patience),
+        ),
+        notices=NoticePolicy(subscriptions.events, subscriptions.xml_bytes, subscriptions.inside_links),
+        messages=MessagePolicy(limits.messages_per_minute, limits.retry_after),
+        inside_networks=(settings.icp_side.network,),
     )

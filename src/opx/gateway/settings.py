@@ -33,12 +33,19 @@ def _number(value: str) -> str:
     return value
 
 
+def _event(value: str) -> str:
+    if not value or len(value) > 64 or not all(char.isascii() and (char.isalnum() or char in "-.") for char in value):
+        raise ValueError(f"{value!r} is no event; expected a name such as check-sync")
+    return value.lower()
+
+
 IPv4 = Annotated[str, AfterValidator(_ipv4)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Dscp = Annotated[int, Field(ge=0, le=63)]
 Seconds = Annotated[float, Field(ge=0)]
 Transport = Literal["UDP", "TCP"]
 DialledNumber = Annotated[str, AfterValidator(_number)]
+EventName = Annotated[str, AfterValidator(_event)]
 
 
 class _Table(Settings):
@@ -226,6 +233,12 @@ class Limits(_Table):
     calls_per_device: Annotated[int, Field(ge=1)] = 4
     retry_after: Annotated[int, Field(ge=1)] = 10
     """What a caller over a limit is told."""
+    subscriptions: Annotated[int, Field(ge=0)] = 20_000
+    """Subscriptions of sets at the same time: lamps, messages waiting, presence."""
+    subscriptions_per_device: Annotated[int, Field(ge=0)] = 100
+    """A phone with all its expansion modules has some ninety keys."""
+    messages_per_minute: Annotated[int, Field(ge=0)] = 30
+    """Text messages that one device may send."""
     emergency_numbers: tuple[DialledNumber, ...] = ("112", "911", "999", "000")
     """Calls to these pass every limit."""
     udp_buffer: Annotated[int, Field(ge=65536)] = 4 * 1024 * 1024
@@ -234,6 +247,39 @@ class Limits(_Table):
     """TCP connections at the same time."""
     connections_per_source: Annotated[int, Field(ge=1)] = 100
     """TCP connections of one address; many sets may share one behind their NAT."""
+
+
+_EVENTS = ("check-sync", "resync", "reboot", "message-summary", "aastra-xml", "talk", "hold")
+
+
+class Subscriptions(_Table):
+    """What passes between phones and ICPs beside calls: subscriptions, notifications, text messages."""
+
+    packages: tuple[Literal["message-summary", "dialog", "presence"], ...] = ("message-summary", "dialog", "presence")
+    """Event packages that sets may subscribe to: those whose bodies can be written anew."""
+    min_expires: Annotated[int, Field(ge=10, le=3600)] = 60
+    default_expires: Annotated[int, Field(ge=10)] = 600
+    max_expires: Annotated[int, Field(ge=10)] = 1800
+    """After a crash of the gateway a lamp stays as it is until its phone refreshes: at most so long."""
+    icp_expires: Annotated[int, Field(ge=60)] = 3600
+    """What the gateway asks its ICPs for."""
+    spread: Annotated[float, Field(gt=0)] = 50.0
+    """Subscriptions a second after an ICP came back."""
+    events: tuple[EventName, ...] = _EVENTS
+    """Events that an ICP may notify a phone of without a subscription."""
+    xml_bytes: Annotated[int, Field(ge=0, le=32768)] = 10_000
+    """Longest body of an aastra-xml notification; the phones take no more."""
+    inside_links: bool = False
+    """Lets aastra-xml bodies pass that name hosts of the inside: for phones that reach those by another way."""
+
+    @field_validator("default_expires", "max_expires")
+    @classmethod
+    def _rising(cls, value: int, info: ValidationInfo) -> int:
+        below = "min_expires" if info.field_name == "default_expires" else "default_expires"
+        least = info.data.get(below)
+        if least is not None and value < least:
+            raise ValueError(f"{value} is below {below}; expected at least {least}")
+        return value
 
 
 class GatewaySettings(_Table):
@@ -258,6 +304,7 @@ class GatewaySettings(_Table):
     icps: Icps = Icps()
     media: Media = Media()
     limits: Limits = Limits()
+    subscriptions: Subscriptions = Subscriptions()
 
     @field_validator("key_file")
     @classmethod

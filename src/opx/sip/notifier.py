@@ -350,13 +350,5 @@ class Notifier:
         self._stop_timers()
         self.agent.close_dialog(self.dialog)
 
-    # --- DialogUser: what concerns INVITE only
-
-    def on_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
-        """No INVITE is ever taken here."""
-
     def on_ack(self, ack: Request) -> None:
-        """No INVITE is ever taken here."""
-
-    def on_unanswered(self, transaction: ServerTransaction, failure: Failure) -> None:
-        """No INVITE is ever taken here."""
+        """DialogUser: no INVITE is ever taken here."""

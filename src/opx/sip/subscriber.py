@@ -387,13 +387,5 @@ class Subscriber:
         if timer is not None:
             timer.cancel()
 
-    # --- DialogUser: what concerns INVITE only
-
-    def on_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
-        """No INVITE is ever taken here."""
-
     def on_ack(self, ack: Request) -> None:
-        """No INVITE is ever taken here."""
-
-    def on_unanswered(self, transaction: ServerTransaction, failure: Failure) -> None:
-        """No INVITE is ever taken here."""
+        """DialogUser: no INVITE is ever taken here."""

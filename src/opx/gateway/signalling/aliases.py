@@ -35,5 +35,16 @@ class DialogAliases:
         return alias
 
     def real(self, alias: DialogName) -> DialogName | None:
-        """The ICP's dialog behind a name of ours, None when it is none of ours or forgotten."""
-        return self._real_of.get(alias)
+        """The ICP's dialog behind a name of ours, None when it is none of ours or forgotten.
+
+        Phones that pick up a call name it from either end: with the tags the other way round it is the same dialog.
+        """
+        real = self._real_of.get(alias)
+        if real is not None:
+            return real
+        mirrored = self._real_of.get(_mirrored(alias))
+        return _mirrored(mirrored) if mirrored is not None else None
+
+
+def _mirrored(name: DialogName) -> DialogName:
+    return DialogName(name.call_id, name.from_tag, name.to_tag)

@@ -21,7 +21,7 @@ MAX_DOUBLINGS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class RelayPolicy:
+class RenewalPolicy:
     """Seconds. The pause before a lost subscription is made again doubles from `retry` to `retry_max`."""
 
     retry: float = 5.0
@@ -46,7 +46,7 @@ class RelayedSubscription:
         notifier: Notifier,
         body: BodyTranslator,
         subscribe: Callable[[Callable[[SubscriberEvent], None]], Subscriber],
-        policy: RelayPolicy,
+        policy: RenewalPolicy,
         on_end: Callable[["RelayedSubscription", str], None],
         on_trouble: Callable[["RelayedSubscription", str], None],
     ) -> None:

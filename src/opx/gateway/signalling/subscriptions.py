@@ -15,7 +15,7 @@ from opx.gateway.signalling.icp_registrations import icp_contact
 from opx.gateway.signalling.icps import IcpLink
 from opx.gateway.signalling.identity import domain_of, name_addr, number_of
 from opx.gateway.signalling.inside import InsideNames
-from opx.gateway.signalling.relayed_subscription import RelayedSubscription, RelayPolicy
+from opx.gateway.signalling.relayed_subscription import RelayedSubscription, RenewalPolicy
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.agent import UserAgent
 from opx.sip.digest import DigestClient
@@ -44,7 +44,7 @@ class SubscriptionPolicy:
     spread: float = 50.0
     """Subscriptions a second after an ICP came back."""
     retry_after: int = 10
-    relay: RelayPolicy = field(default_factory=RelayPolicy)
+    renewal: RenewalPolicy = field(default_factory=RenewalPolicy)
 
 
 class Subscriptions:
@@ -145,7 +145,7 @@ class Subscriptions:
             subscribe=lambda listener: self._at_icp(
                 device, link, event.package, number, body.content_type, notifier.once, listener
             ),
-            policy=self._policy.relay,
+            policy=self._policy.renewal,
             on_end=self._on_end,
             on_trouble=self._on_trouble,
         )
