@@ -102,6 +102,7 @@ class Bridge:
         self._over = False
         self._joining: Session | None = None
         self._on_joined: Callable[[], None] = lambda: None
+        self._restoring = False
         self.retained: End | None = None
         """An end that is looked after elsewhere when the other one hangs up: it is being transferred."""
 
@@ -282,12 +283,16 @@ class Bridge:
             self._let_in(end.other, newcomer, translated)
         elif other.offered:
             other.answer_offer(translated)
+        elif self._restoring:
+            self._restoring = False
         elif here.can_offer:
             # The one who offered took it back too late: what was before holds again.
+            self._restoring = True
             here.offer(self._translate(end.other, other.offers.remote))
 
     def _on_offer_refused(self, other: Session, status: int) -> None:
         newcomer, self._joining = self._joining, None
+        self._restoring = False
         if newcomer is not None:
             newcomer.reject(488)
         elif other.offered:
