@@ -44,7 +44,10 @@ class Face:
 
 
 class Wire:
-    """All datagrams of a test. `lose` says which do not arrive; with `double` each arrives twice."""
+    """All datagrams of a test. `lose` says which do not arrive; with `double` each arrives twice.
+
+    `rewrite` is what a box on the way makes of one, by source and target.
+    """
 
     def __init__(self) -> None:
         self.wheel = TimerWheel(0.0)
@@ -52,6 +55,7 @@ class Wire:
         self.names: dict[Address, str] = {}
         self.log: list[Carried] = []
         self.lose: Callable[[Carried], bool] = lambda carried: False
+        self.rewrite: Callable[[Address, Address, bytes], bytes] = lambda source, target, data: data
         self.double = False
         self._told = 0
 
@@ -72,6 +76,7 @@ class Wire:
     def _carry(self, source: Address, flow: Flow, data: bytes) -> None:
         if not data.strip():
             return
+        data = self.rewrite(source, flow.remote, data)
         carried = Carried(source, flow.remote, data, parse(data))
         self.log.append(carried)
         agent = self.agents.get(flow.remote)
@@ -107,19 +112,24 @@ class Wire:
 
 @dataclass
 class Node:
-    """A user agent on the wire whose requests outside dialogs a test answers with `on_request_do`."""
+    """A user agent on the wire whose requests outside dialogs a test answers with `on_request_do`.
+
+    `local` is the address that it knows itself by when it stands behind NAT, and `address` its public one.
+    """
 
     wire: Wire
     name: str
     address: Address
     timing: Timing | None = None
     on_request_do: Callable[[ServerTransaction], None] | None = None
+    local: Address | None = None
     refused: list[RemoteProtocolError] = field(default_factory=list)
     requests: list[ServerTransaction] = field(default_factory=list)
     allow: str = ALLOW
 
     def __post_init__(self) -> None:
-        self.agent = UserAgent(self, self.wire.wheel, Face(self.address), timing=self.timing, allow=self.allow)
+        face = Face(self.local or self.address)
+        self.agent = UserAgent(self, self.wire.wheel, face, timing=self.timing, allow=self.allow)
         self.wire.attach(self.name, self.address, self.agent)
 
     def serve(self, methods: str) -> None:

@@ -108,9 +108,17 @@ class Phone:
     challenge: bool = False
     handlers: dict[str, Callable[[ServerTransaction], None]] = field(default_factory=dict)
     """What the phone does with requests that are no calls, by method."""
+    local: Address | None = None
+    """What it takes its own address for; a private one by default."""
 
     def __post_init__(self) -> None:
-        self.node = Node(self.site.wire, f"phone{self.number}", self.address, on_request_do=self._on_request)
+        self.node = Node(
+            self.site.wire,
+            f"phone{self.number}",
+            self.address,
+            on_request_do=self._on_request,
+            local=self.local or (f"192.168.1.{self.number}", 5060),
+        )
         self.credentials = DigestClient(f"tw{self.number}", self.password or f"set-{self.number}")
         self.registration = ClientRegistration(
             self.node.agent,
@@ -276,8 +284,10 @@ class Site:
         icp = IcpRecord(1, "Node 1", "MiVoice Office 250", ICP, 5060, "UDP")
         self.signalling.replace_content([icp], self.devices)
 
-    def phone(self, number: int, host: str = HOME, port: int = 40001, password: str = "") -> Phone:
-        return Phone(self, number, (host, port), password)
+    def phone(
+        self, number: int, host: str = HOME, port: int = 40001, password: str = "", local: Address | None = None
+    ) -> Phone:
+        return Phone(self, number, (host, port), password, local=local)
 
     def texts(self) -> list[str]:
         """What the timelines say."""

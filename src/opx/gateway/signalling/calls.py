@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from opx.gateway.media.interface import RelayStats, Side
 from opx.gateway.repository import DeviceRecord
 from opx.gateway.signalling.admission import Admission
+from opx.gateway.signalling.alg import AlgWatch
 from opx.gateway.signalling.aliases import DialogAliases
 from opx.gateway.signalling.bindings import BindingTable, LiveBinding
 from opx.gateway.signalling.call import Call
@@ -59,6 +60,7 @@ class Calls:
         desk: MediaDesk,
         media_addresses: dict[Side, str],
         timeline: Timeline,
+        alg: AlgWatch,
         policy: CallPolicy,
     ) -> None:
         self._set_agent = set_agent
@@ -69,6 +71,7 @@ class Calls:
         self._desk = desk
         self._media_addresses = media_addresses
         self._timeline = timeline
+        self._alg = alg
         self._policy = policy
         self._calls: dict[str, Call] = {}
         self._by_device: dict[int, list[Call]] = {}
@@ -95,6 +98,7 @@ class Calls:
         device = self._admission.admit(transaction, proxy=True)
         if device is None:
             return
+        self._alg.calling(device.id, transaction.request, transaction.flow)
         try:
             number = number_of(transaction.request)
         except RemoteProtocolError as error:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from opx.gateway.repository import DeviceRecord
 from opx.gateway.signalling.admission import Admission
+from opx.gateway.signalling.alg import AlgWatch
 from opx.gateway.signalling.bindings import BindingTable, LiveBinding
 from opx.gateway.signalling.directory import Directory
 from opx.gateway.signalling.icp_registrations import IcpRegistrations
@@ -72,6 +73,7 @@ class Registrar:
         wheel: TimerWheel,
         policy: RegistrarPolicy,
         store: BindingStore,
+        alg: AlgWatch,
         contacts_per_device: int = 1,
         on_bound: Callable[[LiveBinding], None] = lambda binding: None,
         on_gone: Callable[[int], None] = lambda device_id: None,
@@ -85,6 +87,7 @@ class Registrar:
         self._wheel = wheel
         self._policy = policy
         self._store = store
+        self._alg = alg
         self._on_bound = on_bound
         self._on_gone = on_gone
         self.bindings = BindingTable(wheel, contacts_per_device, self._on_lapsed)
@@ -93,6 +96,7 @@ class Registrar:
     # --- from the set side
 
     def on_register(self, transaction: ServerTransaction) -> None:
+        self._alg.registering(transaction.request, transaction.flow)
         device = self._admission.admit(transaction, proxy=False)
         if device is None:
             return
@@ -237,6 +241,7 @@ class Registrar:
             self._timeline.add(device.id, Kind.REGISTRATION, f"registered from {where} over {binding.flow.transport}")
         elif change.moved:
             self._timeline.add(device.id, Kind.REGISTRATION, f"moved to {where}")
+        self._alg.bound(device.id, binding.flow, change)
         self._store.save(binding)
         self._on_bound(binding)
         self._answer(wanted.transaction, device.id)

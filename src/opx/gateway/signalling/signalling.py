@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from opx.gateway.media.interface import Side
 from opx.gateway.repository import DeviceRecord, IcpRecord
 from opx.gateway.signalling.admission import Admission
+from opx.gateway.signalling.alg import AlgWatch
 from opx.gateway.signalling.aliases import DialogAliases
 from opx.gateway.signalling.answers import answer, refuse
 from opx.gateway.signalling.bindings import LiveBinding
@@ -97,6 +98,7 @@ class Signalling:
         )
         self.admission = Admission(self.directory, verifier, timeline, lambda: wheel.now)
         self.icps = IcpRegistrations(self.icp_agent, policy.icp_registration, policy.icp_spread, self._on_icp_result)
+        alg = AlgWatch(timeline)
         self.registrar = Registrar(
             admission=self.admission,
             directory=self.directory,
@@ -107,6 +109,7 @@ class Signalling:
             wheel=wheel,
             policy=policy.registrar,
             store=store,
+            alg=alg,
             contacts_per_device=policy.contacts_per_device,
             on_bound=self._on_bound,
             on_gone=self._on_gone,
@@ -122,6 +125,7 @@ class Signalling:
             desk=desk,
             media_addresses=media_addresses,
             timeline=timeline,
+            alg=alg,
             policy=policy.calls,
         )
         inside = InsideNames(policy.inside_networks, self._inside_hosts)
