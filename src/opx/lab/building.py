@@ -10,6 +10,7 @@ from pathlib import Path
 from opx.lab import namespaces
 from opx.lab.plan import (
     DEFAULT_ROUTES,
+    HOME_NETWORK,
     HOME_ROUTER,
     HOMES,
     HOSTS,
@@ -74,7 +75,7 @@ table ip home {{
     }}
     chain translate {{
         type nat hook postrouting priority srcnat
-        oifname "wan" {MASQUERADE[home.nat]}
+        oifname "wan" ip saddr {HOME_NETWORK} {MASQUERADE[home.nat]}
     }}
     chain pass {{
         type filter hook forward priority filter; policy drop

@@ -53,6 +53,7 @@ class Home:
 PHONE = "192.168.1.10"
 """The phone's address, in either home."""
 HOME_ROUTER = "192.168.1.1"
+HOME_NETWORK = "192.168.1.0/24"
 OUTSIDE, INSIDE = "198.51.100.10", "10.20.0.1"
 """The gateway's addresses."""
 PBX, OFFICE_PHONE, SPARE_PHONE = "10.20.0.20", "10.20.0.101", "10.20.0.102"
