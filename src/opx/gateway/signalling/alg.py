@@ -1,4 +1,4 @@
-"""Recognises home routers that rewrite SIP (an "ALG"), the commonest reason why a phone at home half works.
+"""Recognises home routers that rewrite SIP (an "ALG"), a common reason why a phone at home half works.
 
 A phone behind NAT names private addresses until somebody tells it its public one. What it says in the first REGISTER
 of a flow it says untold by us: our answers tell it, by `received` and `rport` (RFC 3581). So only that message is
