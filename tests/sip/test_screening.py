@@ -2,9 +2,11 @@
 
 import pytest
 
+from opx.sip import events
 from opx.sip.agent import UserAgent
-from opx.sip.message import Response
+from opx.sip.message import Request, Response
 from opx.sip.parser import parse
+from opx.sip.session import Session
 from support.sipnet import Face
 from support.torture import DESCRIPTION, Subject
 
@@ -235,3 +237,34 @@ def test_headers_of_a_contact_do_not_come_into_a_request_uri() -> None:
     subject.sessions[0].hang_up()
     ((_, bye),) = subject.agent.take_outgoing()
     assert bye.startswith(b"BYE sip:peer@192.0.2.77;x=y SIP/2.0\r\n")
+
+
+@pytest.mark.parametrize("route", ["<sip:%00;lr>", "<sip:proxy;lr", "proxy", "<sip:proxy;lr>, <sip:a b>"])
+def test_a_call_by_a_way_that_cannot_be_read_is_refused_at_once(route: str) -> None:
+    """Not when it is to end, and the request for that cannot be made."""
+    subject = Subject()
+    assert status_of(subject, request("INVITE", f"Record-Route: {route}")) == 400
+    assert subject.agent.dialogs == 0
+
+
+def test_an_answer_by_a_way_that_cannot_be_read_is_no_answer() -> None:
+    subject = Subject()
+    heard: list[events.SessionEvent] = []
+    Session.call(
+        subject.agent,
+        heard.append,
+        subject.flow,
+        uri="sip:peer@192.0.2.77",
+        from_="<sip:subject@192.0.2.9>",
+        to="<sip:peer@192.0.2.77>",
+        contact="sip:subject@192.0.2.9",
+        sdp=DESCRIPTION,
+    )
+    ((_, sent),) = subject.agent.take_outgoing()
+    invite = parse(sent)
+    assert isinstance(invite, Request)
+    answer = invite.reply(200, to_tag="theirs")
+    answer.add("contact", "<sip:peer@192.0.2.77>")
+    answer.add("record-route", "<sip:%00;lr>")
+    assert subject.hear(answer.encode()) == []
+    assert heard == [events.Refused(502, local=True)]

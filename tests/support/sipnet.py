@@ -46,7 +46,7 @@ class Face:
 class Wire:
     """All datagrams of a test. `lose` says which do not arrive; with `double` each arrives twice.
 
-    `rewrite` is what a box on the way makes of one, by source and target.
+    `rewrite` is what a box on the way makes of one, by source and target; the log has what was sent.
     """
 
     def __init__(self) -> None:
@@ -76,12 +76,12 @@ class Wire:
     def _carry(self, source: Address, flow: Flow, data: bytes) -> None:
         if not data.strip():
             return
-        data = self.rewrite(source, flow.remote, data)
         carried = Carried(source, flow.remote, data, parse(data))
         self.log.append(carried)
         agent = self.agents.get(flow.remote)
         if agent is None or self.lose(carried):
             return
+        data = self.rewrite(source, flow.remote, data)
         for _ in range(2 if self.double else 1):
             agent.receive(data, Flow(flow.transport, flow.remote, source, flow.serial))
 

@@ -60,7 +60,7 @@ class Dialog:
 
     @classmethod
     def as_client(cls, request: Request, response: Response, local_contact: str) -> "Dialog":
-        """The dialog that a response of `request` makes (section 12.1.2). RemoteProtocolError when it makes none."""
+        """The dialog that a response of `request` makes (section 12.1.2). RemoteProtocolError when it can make none."""
         if not response.to_tag:
             raise RemoteProtocolError("a response that makes a dialog has a To tag")
         return cls(
@@ -71,7 +71,7 @@ class Dialog:
             remote_tag=response.to_tag,
             local_contact=local_contact,
             remote_target=contact_of(response) or request.uri,
-            route_set=response.values("record-route")[::-1],
+            route_set=_routes_of(response)[::-1],
             local_seq=request.cseq.number,
             remote_seq=None,
         )
@@ -95,7 +95,7 @@ class Dialog:
             remote_tag=request.from_tag,
             local_contact=local_contact,
             remote_target=target,
-            route_set=request.values("record-route"),
+            route_set=_routes_of(request),
             local_seq=0,
             remote_seq=request.cseq.number,
         )
@@ -146,13 +146,21 @@ class Dialog:
     def confirm(self, response: Response) -> None:
         """The 2xx of an early dialog: target and route set are those that it names (sections 12.1.2 and 13.2.2.4)."""
         self.refresh_target(response)
-        self.route_set = response.values("record-route")[::-1]
+        self.route_set = _routes_of(response)[::-1]
 
     def refresh_target(self, message: Request | Response) -> None:
         """A target refresh (INVITE, UPDATE) or its 2xx names where the peer is from now on."""
         target = contact_of(message)
         if target:
             self.remote_target = target
+
+
+def _routes_of(message: Request | Response) -> list[str]:
+    """The Record-Route values. RemoteProtocolError when one is malformed: now, and not when the call is to end."""
+    routes = message.values("record-route")
+    for route in routes:
+        NameAddr.parse(route)
+    return routes
 
 
 def contact_of(message: Request | Response) -> str:
