@@ -125,7 +125,7 @@ async def test_a_lost_tcp_connection_means_480_until_it_is_back(loopback: Loopba
         await online(remote)
         await online(office)
         binding = site.gateway.signalling.registrar.bindings.of(1)[0]
-        remote._registration.forget()  # type: ignore[union-attr]
+        remote._registration.forget()
         for connection in list(remote._stack._connections.values()):
             connection.abort()
         await until(lambda: not (binding.open))

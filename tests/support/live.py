@@ -65,8 +65,8 @@ database = "{self.folder}/pbx.db"
 key_file = "{self.folder}/pbx.key"
 certificates = "{self.folder}/pbx-certificates"
 token_file = "{self.folder}/pbx.token"
-{extensions}
-{self.extra_pbx}"""
+{self.extra_pbx}
+{extensions}"""
         settings = parse_settings(PbxSettings, text, "pbx.toml")
         self.pbx = PbxService(settings, on_event=self.pbx_events.append)
         await self.pbx.start()
@@ -104,3 +104,16 @@ async def live_site(network: LoopbackNetwork, folder: Path, **options: object) -
         yield site
     finally:
         await site.stop()
+
+
+@asynccontextmanager
+async def live_office(
+    network: LoopbackNetwork, folder: Path, numbers: Sequence[str] = ("1101", "1102", "1103"), extra: str = ""
+) -> AsyncIterator[LiveSite]:
+    """A PBX node alone, with those extensions; `extra` is more of its settings file."""
+    site = LiveSite(network, folder, remote=(), office=numbers, extra_pbx=extra)
+    await site.start_pbx()
+    try:
+        yield site
+    finally:
+        await site.pbx.stop()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 from array import array
 from collections.abc import Callable
@@ -13,15 +11,13 @@ from typing import Annotated
 import typer
 import uvloop
 
-from opx.phone.softphone import Account, PhoneCall, Softphone
+from opx.phone.plan import Plan, run_plan
+from opx.phone.softphone import Account, Softphone
 from opx.program import log_to_stderr, owner_errors
 from opx.rtp import tones, wav
 from opx.rtp.endpoint import FRAME_SAMPLES
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A phone for trials, tests and diagnosis.")
-
-REGISTER_LIMIT = 40.0
-"""Seconds to wait for the first answer to REGISTER."""
 
 
 @app.callback()
@@ -44,6 +40,14 @@ def run(
     play: Annotated[Path | None, typer.Option(help="Play a WAV file (8 kHz, mono, 16 bit).")] = None,
     record: Annotated[Path | None, typer.Option(help="Record what is heard to a WAV file.")] = None,
     calls: Annotated[int, typer.Option(help="End after so many answered calls; 0: go on until Ctrl-C.")] = 0,
+    auto_answer: Annotated[bool, typer.Option(help="Answer calls; else they only ring.")] = True,
+    dtmf: Annotated[str, typer.Option(help="Keys to press in the call, in RTP or else by INFO.")] = "",
+    dtmf_info: Annotated[bool, typer.Option(help="Press keys by INFO in any case.")] = False,
+    transfer_to: Annotated[
+        str, typer.Option(help="Transfer the other end to this number when --duration is over.")
+    ] = "",
+    attended: Annotated[bool, typer.Option(help="Call the number first and connect the two when it answers.")] = False,
+    messages: Annotated[bool, typer.Option(help="Subscribe to the message lamp.")] = False,
     expires: int = 300,
     log_level: str = "warning",
 ) -> None:
@@ -57,74 +61,26 @@ def run(
             source = _source(tone, play)
         except ValueError as error:
             sys.exit(str(error))
+        plan = Plan(call, duration, record, calls, dtmf, dtmf_info, transfer_to, attended)
 
         async def work() -> str:
             phone = Softphone(
-                account, local, port=local_port, source=source, expires=expires, on_event=lambda text: typer.echo(text)
+                account,
+                local,
+                port=local_port,
+                source=source,
+                auto_answer=auto_answer,
+                watch_messages=messages,
+                expires=expires,
+                on_event=lambda text: typer.echo(text),
             )
             await phone.start()
             try:
-                return await _use(phone, call, duration, record, calls)
+                return await run_plan(phone, plan)
             finally:
                 await phone.stop()
 
         sys.exit(uvloop.run(work()) or 0)
-
-
-async def _use(phone: Softphone, number: str, duration: float, record: Path | None, calls: int) -> str:
-    """What went wrong, "" when nothing did."""
-    stopped = asyncio.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(sign, stopped.set)
-    phone.register()
-    if not await _first(phone.tried, stopped, REGISTER_LIMIT) or not phone.registered.is_set():
-        return "" if stopped.is_set() else "could not register"
-    if number:
-        return await _place(phone, number, duration, record, stopped)
-    answered = 0
-    while not stopped.is_set() and (calls == 0 or answered < calls):
-        phone.called.clear()
-        if not await _first(phone.called, stopped, None) or not phone.calls:
-            continue
-        current = phone.calls[0]
-        await _first(current.ended, stopped, None)
-        if current.answered.is_set():
-            answered += 1
-            _keep(current, record)
-    return ""
-
-
-async def _place(phone: Softphone, number: str, duration: float, record: Path | None, stopped: asyncio.Event) -> str:
-    current = phone.call(number)
-    over = asyncio.create_task(current.ended.wait())
-    picked_up = asyncio.create_task(current.answered.wait())
-    stop = asyncio.create_task(stopped.wait())
-    await asyncio.wait({over, picked_up, stop}, return_when=asyncio.FIRST_COMPLETED)
-    if current.answered.is_set():
-        await asyncio.wait({over, stop}, timeout=duration, return_when=asyncio.FIRST_COMPLETED)
-        _keep(current, record)
-    problem = "" if current.answered.is_set() or stopped.is_set() else f"the call did not succeed: {current.why}"
-    if not current.ended.is_set():
-        phone.hang_up(current)
-    for task in (over, picked_up, stop):
-        task.cancel()
-    return problem
-
-
-async def _first(event: asyncio.Event, stopped: asyncio.Event, limit: float | None) -> bool:
-    """Wait for an event or the end; whether it was the event."""
-    waits = {asyncio.create_task(event.wait()), asyncio.create_task(stopped.wait())}
-    await asyncio.wait(waits, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-    for task in waits:
-        task.cancel()
-    return event.is_set()
-
-
-def _keep(call: PhoneCall, record: Path | None) -> None:
-    lost = call.endpoint.reception.lost
-    typer.echo(f"heard {len(call.heard) / wav.RATE:.1f} s from {call.peer}, {lost} packets lost")
-    if record is not None:
-        wav.write(record, call.heard)
 
 
 def _source(tone: float, play: Path | None) -> Callable[[int], array[int]] | None:
