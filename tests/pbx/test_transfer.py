@@ -53,6 +53,34 @@ def test_a_blind_transfer_connects_partner_and_target(office: Office) -> None:
     talk(office, office.three.last, office.two)
 
 
+def test_who_transferred_hears_the_outcome_before_it_is_hung_up(office: Office) -> None:
+    office.one.refer(office.one.last, "1003")
+    office.wire.deliver()
+    office.wire.lose = lambda carried: carried.what == "NOTIFY"
+    office.three.last.accept(office.three.sdp)
+    office.wire.advance(0.2)
+    office.wire.lose = lambda carried: False
+    office.wire.advance(2)
+    assert office.one.told[-1] == (200, True)
+    to_one = [carried for carried in office.wire.log if carried.target == office.one.node.address]
+    assert [carried.what for carried in to_one[-3:]] == ["NOTIFY", "NOTIFY", "BYE"]
+    talk(office, office.three.last, office.two)
+
+
+def test_who_hangs_up_before_the_outcome_is_told_is_not_hung_up_again(office: Office) -> None:
+    office.one.refer(office.one.last, "1003")
+    office.wire.deliver()
+    office.wire.lose = lambda carried: carried.what == "NOTIFY"
+    office.three.last.accept(office.three.sdp)
+    office.wire.advance(0.2)
+    office.one.last.hang_up()
+    office.wire.lose = lambda carried: False
+    office.wire.advance(2)
+    byes = [carried for carried in office.wire.log if carried.what == "BYE"]
+    assert [carried.source for carried in byes] == [office.one.node.address]
+    talk(office, office.three.last, office.two)
+
+
 def test_the_called_party_transfers_as_well(office: Office) -> None:
     statuses = office.two.refer(office.two.last, "1003")
     office.wire.deliver()

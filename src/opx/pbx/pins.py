@@ -11,6 +11,8 @@ COST, BLOCK, PARALLEL = 2**14, 8, 1
 """16 MB and some 50 ms per try: a stolen database does not give four digits away in a moment."""
 SALT_BYTES = 16
 MIN_DIGITS, MAX_DIGITS = 4, 16
+MAX_WAITING = 20
+"""Tries that wait for one another, a second's work; who comes later is turned away like one with a wrong PIN."""
 
 
 def hash_pin(pin: str) -> str:
@@ -49,6 +51,9 @@ class PinChecks:
 
     def check(self, kept: str, pin: str, done: Callable[[bool], None]) -> None:
         """`done` hears in the event loop whether `pin` is the one that was kept."""
+        if len(self._tasks) >= MAX_WAITING:
+            done(False)
+            return
 
         async def compare() -> None:
             async with self._one_at_a_time:

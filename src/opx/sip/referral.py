@@ -51,6 +51,11 @@ class Referral:
         """NOTIFYs are still to come or to be sent."""
         return self._asked is not None or self._asking is not None or self._sending or self._waiting is not None
 
+    @property
+    def concluding(self) -> bool:
+        """The peer is being told the end of its transfer, and has not taken note of it yet."""
+        return self._asked is None and (self._sending or bool(self._queue))
+
     # --- the peer refers us
 
     def on_refer(self, transaction: ServerTransaction, request_id: int) -> None:

@@ -71,6 +71,7 @@ class Session:
         self._referral: Referral | None = None
         self._asking = Asking(self.usage, self.emit)
         self._bye_when_acknowledged = False
+        self._bye_when_told = False
 
     # --- making one
 
@@ -374,6 +375,7 @@ class Session:
     def _on_bye(self, transaction: ServerTransaction) -> None:
         transaction.reply(200)
         was = self.phase
+        self._bye_when_told = False
         self._finish()
         if was is Phase.UP:
             self.emit(events.Ended(events.Cause.BYE))
@@ -392,6 +394,10 @@ class Session:
         self._bye_when_acknowledged = False
         self.phase = Phase.ENDED
         self._stop()
+        if self._referral is not None and self._referral.concluding:
+            # A phone that is hung up before it hears how its transfer went believes that it failed.
+            self._bye_when_told = True
+            return
         self.usage.send(self._dialog.request("BYE"), lambda outcome: self._finish())
 
     def _finish(self) -> None:
@@ -430,5 +436,8 @@ class Session:
         return self._referral
 
     def _on_transfer_over(self) -> None:
-        if self.phase is Phase.ENDED:
+        if self._bye_when_told:
+            self._bye_when_told = False
+            self._bye()
+        elif self.phase is Phase.ENDED:
             self.usage.close()
