@@ -322,3 +322,40 @@ def test_mistakes_in_the_settings_are_named(cli: Cli) -> None:
     )
     (cli.folder / "gateway.toml").unlink()
     assert "gateway.toml: cannot be read: No such file or directory" in cli.refused("check")
+
+
+def test_an_icp_gets_further_nodes_and_each_part_of_it_is_changed_alone(cli: Cli) -> None:
+    output = cli.done("icp", "add", "Node 1", "10.0.0.20", "--node", "10.0.0.21", "--node", "pbx.example:5070/tcp")
+    assert output.startswith("ICP Node 1: UDP 10.0.0.20:5060, then UDP 10.0.0.21:5060, then TCP pbx.example:5070\n")
+    assert cli.done("icp", "edit", "Node 1", "--host", "pbx.example", "--any-port").startswith(
+        "ICP Node 1: UDP pbx.example (SRV), then UDP 10.0.0.21:5060, then TCP pbx.example:5070\n"
+    )
+    assert cli.done("icp", "edit", "Node 1", "--transport", "tcp", "--node", "10.0.0.22").startswith(
+        "ICP Node 1: TCP pbx.example (SRV), then UDP 10.0.0.22:5060\n"
+    )
+    assert cli.done("icp", "edit", "Node 1", "--no-nodes").startswith("ICP Node 1: TCP pbx.example (SRV)\n")
+    assert cli.query("SELECT host, port, transport, type FROM icp") == [
+        ("pbx.example", None, "TCP", "MiVoice Office 250")
+    ]
+    assert cli.query("SELECT * FROM icp_node") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--node", "10.0.0.20"), "a node stands here twice; expected each once"),
+        (("--node", "10.0.0.21:99999"), "99999 is no port"),
+        (("--node", "10.0.0.21:sip"), "expected HOST, HOST:PORT or HOST:PORT/TCP"),
+        (("--node", "10.0.0.21/sctp"), "'SCTP' is no transport"),
+        (("--node", "::1"), "expected HOST, HOST:PORT or HOST:PORT/TCP"),
+        (tuple(part for number in range(9) for part in ("--node", f"10.0.1.{number}")), "9 further nodes are too many"),
+    ],
+)
+def test_further_nodes_that_are_not_allowed_are_refused(cli: Cli, options: tuple[str, ...], why: str) -> None:
+    assert why in cli.refused("icp", "add", "Node 1", "10.0.0.20", *options)
+    assert cli.query("SELECT host FROM icp") == [("10.0.0.20",)]
+
+
+def test_what_contradicts_itself_or_names_no_icp_is_refused_when_one_is_edited(cli: Cli) -> None:
+    assert "opposite" in cli.refused("icp", "edit", "Node 1", "--no-nodes", "--node", "10.0.0.21", status=2)
+    assert cli.refused("icp", "edit", "Node 9", "--port", "5070") == "there is no ICP Node 9\n"

@@ -193,3 +193,28 @@ async def test_a_file_with_passwords_that_others_can_read_is_warned_of(
 )
 def test_a_password_is_weak_when_it_is_quickly_guessed(password: str, why: str) -> None:
     assert weakness_of(password, "tw1") == why
+
+
+async def test_further_nodes_of_an_icp_stand_in_its_table(tmp_path: Path) -> None:
+    text = """\
+[[icp]]
+name = "Node 1"
+host = "pbx.example"
+nodes = [{ host = "10.0.0.21" }, { host = "10.0.0.22", port = 5070, transport = "TCP" }]
+"""
+    async with opened(tmp_path) as repository:
+        await imported(repository, tmp_path, text)
+        (icp,) = await repository.icps()
+    assert [str(node) for node in icp.addresses] == ["pbx.example/UDP", "10.0.0.21:5060/UDP", "10.0.0.22:5070/TCP"]
+
+
+async def test_a_mistake_in_a_further_node_is_named_with_its_line(tmp_path: Path) -> None:
+    text = """\
+[[icp]]
+name = "Node 1"
+host = "10.0.0.20"
+nodes = [{ host = "10.0.0.20" }]
+"""
+    assert await problems(tmp_path, text) == [
+        "devices.toml:4: icp[0].nodes: a node stands here twice; expected each once"
+    ]

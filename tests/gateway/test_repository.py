@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.command import upgrade
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from opx.gateway.models import Base
-from opx.gateway.records import BatchError, DeviceRecord, DeviceSpec, IcpSpec, RepositoryError
-from opx.gateway.repository import Repository
+from opx.gateway.records import BatchError, DeviceRecord, DeviceSpec, IcpSpec, NodeAddress, RepositoryError
+from opx.gateway.repository import MIGRATIONS, Repository
 from opx.sip.digest import Algorithm, ha1
 from opx.store.engine import open_engine
+from opx.store.migrations import migrate
 from opx.store.secrets import Sealer, SecretsError, load_key
 from support.gateway_store import REALM, SPEC, opened, repository_in, stored_bytes, with_icp
 from support.together import run_together
@@ -353,3 +357,56 @@ async def test_a_wrong_key_opens_no_device(tmp_path: Path) -> None:
             await repository.devices()
     finally:
         await repository.close()
+
+
+async def test_further_nodes_are_kept_in_their_order_and_a_change_of_them_is_one(tmp_path: Path) -> None:
+    one, two = NodeAddress("10.0.0.21", 5060, "UDP"), NodeAddress("pbx2.example", None, "TCP")
+    async with opened(tmp_path) as repository:
+        for nodes, changed in (((one, two), True), ((one, two), False), ((two, one), True), ((two,), True), ((), True)):
+            stored = await repository.put_icp("Node 1", "PBX", "pbx.example", None, "UDP", nodes)
+            (icp,) = await repository.icps()
+            assert stored == (icp, changed)
+            assert icp.addresses == (NodeAddress("pbx.example", None, "UDP"), *nodes)
+
+
+async def test_an_address_without_a_port_has_the_usual_one(tmp_path: Path) -> None:
+    async with opened(tmp_path) as repository:
+        icp, _ = await repository.put_icp("Node 1", "PBX", "10.0.0.20", None, "UDP", [NodeAddress("10.0.0.21")])
+    assert [node.port for node in icp.addresses] == [5060, 5060]
+
+
+async def test_a_removed_icp_takes_its_nodes_with_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as repository:
+        await repository.put_icp("Node 1", "PBX", "10.0.0.20", 5060, "UDP", [NodeAddress("10.0.0.21")])
+        await repository.remove_icp("Node 1")
+        await repository.put_icp("Node 2", "PBX", "10.0.0.20", 5060, "UDP")
+        (icp,) = await repository.icps()
+    assert icp.nodes == ()
+
+
+async def test_a_database_of_before_further_nodes_keeps_its_icps_and_their_devices(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+
+    def first_revision(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        upgrade(config, "0001")
+        connection.exec_driver_sql("INSERT INTO icp VALUES (7, 'Node 1', 'PBX', '10.0.0.20', 5070, 'TCP')")
+        connection.exec_driver_sql("INSERT INTO device VALUES (3, 1, '', 7, 'tw1', x'00', '1001', x'00', 4)")
+
+    async with engine.begin() as connection:
+        await connection.run_sync(first_revision)
+    await migrate(engine, MIGRATIONS)
+    try:
+        async with engine.connect() as connection:
+            icps = [tuple(row) for row in await connection.exec_driver_sql("SELECT * FROM icp")]
+            devices = [
+                tuple(row) for row in await connection.exec_driver_sql("SELECT id, icp_id, revision FROM device")
+            ]
+            with pytest.raises(IntegrityError, match="ck_icp_transport"):
+                await connection.exec_driver_sql("INSERT INTO icp VALUES (8, 'x', '', 'h', 1, 'TLS')")
+    finally:
+        await engine.dispose()
+    assert icps == [(7, "Node 1", "PBX", "10.0.0.20", 5070, "TCP")]
+    assert devices == [(3, 7, 4)]

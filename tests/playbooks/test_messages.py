@@ -126,7 +126,7 @@ def test_a_message_from_the_office_goes_on_the_phones_own_flow() -> None:
 
 @pytest.mark.parametrize(
     ("answered", "phone_told", "icp_told"),
-    [(200, 200, 200), (404, 404, 404), (486, 486, 486), (503, 503, 503), (302, 480, 480)],
+    [(200, 200, 200), (404, 404, 404), (486, 486, 486), (503, 500, 503), (302, 480, 480)],
 )
 def test_the_final_answer_is_passed_back(answered: int, phone_told: int, icp_told: int) -> None:
     chat = Chat(status=answered)

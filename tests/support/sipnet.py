@@ -123,6 +123,7 @@ class Node:
     timing: Timing | None = None
     on_request_do: Callable[[ServerTransaction], None] | None = None
     local: Address | None = None
+    on_options_do: Callable[[ServerTransaction], None] | None = None
     refused: list[RemoteProtocolError] = field(default_factory=list)
     requests: list[ServerTransaction] = field(default_factory=list)
     allow: str = ALLOW
@@ -140,7 +141,7 @@ class Node:
     def on_request(self, transaction: ServerTransaction) -> None:
         self.requests.append(transaction)
         if transaction.method == "OPTIONS":
-            self.agent.answer_options(transaction)
+            (self.on_options_do or self.agent.answer_options)(transaction)
         elif self.on_request_do is not None:
             self.on_request_do(transaction)
 

@@ -175,6 +175,10 @@ class FakeIcp:
 
     site: "Site"
     address: Address = (ICP, 5060)
+    name: str = "icp"
+    says: dict[str, tuple[int, tuple[tuple[str, str], ...]]] = field(default_factory=dict)
+    """What it answers to a method, without asking for credentials: status and headers."""
+    passwords: dict[str, str] = field(default_factory=dict)
     refuse_credentials: bool = False
     granted: int = 0
     min_expires: int = 0
@@ -187,14 +191,44 @@ class FakeIcp:
     """What the ICP does with requests that are no calls, by method, once their credentials are right."""
 
     def __post_init__(self) -> None:
-        self.node = Node(self.site.wire, "icp", self.address, on_request_do=self._on_request)
+        self.node = Node(self.site.wire, self.name, self.address, on_request_do=self._on_request)
+        self.node.on_options_do = lambda t: (
+            self._say(t) if "OPTIONS" in self.says else self.node.agent.answer_options(t)
+        )
         self.verifier = DigestVerifier("icp.test", NonceIssuer(b"icp", 3600.0))
 
     def _ha1(self, username: str, algorithm: Algorithm) -> str | None:
-        password = "changed" if self.refuse_credentials else f"icp-{username[3:]}"
+        password = "changed" if self.refuse_credentials else self.passwords.get(username, f"icp-{username[3:]}")
         return ha1(algorithm, username, "icp.test", password)
 
+    @property
+    def uri(self) -> str:
+        return f"sip:{self.address[0]}:{self.address[1]}"
+
+    def die(self) -> None:
+        """Nothing reaches it any more."""
+        self.site.wire.agents.pop(self.address, None)
+
+    def revive(self) -> None:
+        self.site.wire.agents[self.address] = self.node.agent
+
+    def _on_options(self, transaction: ServerTransaction) -> None:
+        if "OPTIONS" in self.says:
+            self._say(transaction)
+        else:
+            self.node.agent.answer_options(transaction)
+
+    def _say(self, transaction: ServerTransaction) -> None:
+        status, headers = self.says[transaction.method]
+        response = transaction.request.reply(status, to_tag=new_tag())
+        for header, value in headers:
+            response.add(header, value)
+        transaction.respond(response)
+
     def _on_request(self, transaction: ServerTransaction) -> None:
+        if transaction.method in self.says:
+            self._say(transaction)
+            return
         request = transaction.request
         name = "authorization" if transaction.method == "REGISTER" else "proxy-authorization"
         now = self.site.wire.wheel.now
@@ -210,7 +244,7 @@ class FakeIcp:
         elif transaction.method in self.handlers:
             self.handlers[transaction.method](transaction)
         else:
-            session = Session.incoming(self.node.agent, self.events.append, transaction, contact=f"sip:{ICP}:5060")
+            session = Session.incoming(self.node.agent, self.events.append, transaction, contact=self.uri)
             self.sessions.append(session)
             session.progress(180)
 
@@ -241,11 +275,11 @@ class FakeIcp:
             self.events.append,
             Destination("UDP", INSIDE, 5060),
             uri=self.contacts[username],
-            from_=f'"{display}" <sip:1002@{ICP}>',
-            to=f"<sip:{username}@{ICP}>",
-            contact=f"sip:{ICP}:5060",
+            from_=f'"{display}" <sip:1002@{self.address[0]}>',
+            to=f"<sip:{username}@{self.address[0]}>",
+            contact=self.uri,
             sdp=description("10.9.8.101", 6100) if offer is None else offer,
-            headers=(("p-asserted-identity", f'"{display}" <sip:1002@{ICP}>'), *headers),
+            headers=(("p-asserted-identity", f'"{display}" <sip:1002@{self.address[0]}>'), *headers),
         )
         self.sessions.append(session)
         self.site.wire.deliver()
@@ -274,6 +308,7 @@ class Site:
         self.wire.attach("gateway", (OUTSIDE, 5060), self.signalling.set_agent)
         self.wire.attach("gateway", (INSIDE, 5060), self.signalling.icp_agent)
         self.icp = FakeIcp(self)
+        self.icp_records = [IcpRecord(1, "Node 1", "MiVoice Office 250", ICP, 5060, "UDP")]
         self.devices = [device(number) for number in range(1, devices + 1)]
         self.load()
         self.signalling.start()
@@ -281,8 +316,7 @@ class Site:
 
     def load(self) -> None:
         """Give signalling what the database would."""
-        icp = IcpRecord(1, "Node 1", "MiVoice Office 250", ICP, 5060, "UDP")
-        self.signalling.replace_content([icp], self.devices)
+        self.signalling.replace_content(self.icp_records, self.devices)
 
     def phone(
         self, number: int, host: str = HOME, port: int = 40001, password: str = "", local: Address | None = None

@@ -8,6 +8,7 @@ from opx.gateway.signalling.signalling import SignallingPolicy
 from opx.sip.bodies.dialog_info import DialogInfo, Participant, WatchedDialog
 from opx.sip.bodies.message_summary import CONTENT_TYPE as SUMMARY
 from opx.sip.flow import Destination
+from opx.sip.locating import from_addresses
 from opx.sip.message import Request
 from opx.sip.notifier import ExpiresBounds, Notifier, NotifierEvent
 from opx.sip.replaces import DialogName
@@ -62,7 +63,8 @@ class Watching:
         if self.icp_host != ICP:
             record = IcpRecord(1, "Node 1", "MiVoice Office 250", self.icp_host, 5060, "UDP")
             self.site.signalling.replace_content([record], self.site.devices)
-            self.site.signalling.links[0].resolved(ICP)
+            (link,) = self.site.signalling.links
+            link.located(link.names[0], from_addresses("UDP", 5060, [ICP]))
         self.icp_subscribes()
         self.phone = self.site.phone(1)
         self.phone.register()

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -17,7 +17,7 @@ from rich.text import Text
 from opx.config import load_settings
 from opx.gateway.changes import Told, tell_change
 from opx.gateway.importing import import_file, read_password, weakness_of
-from opx.gateway.repository import MIGRATIONS, DeviceSpec, Repository, RepositoryError
+from opx.gateway.repository import MIGRATIONS, DeviceSpec, IcpRecord, NodeAddress, Repository, RepositoryError
 from opx.gateway.settings import GatewaySettings
 from opx.program import log_to_stderr, owner_errors, run_service
 from opx.store.engine import open_engine
@@ -47,6 +47,15 @@ PasswordFile = Annotated[
 ]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Make up a set-side password and show it once.")]
+IcpPort = Annotated[
+    int | None, typer.Option(help="Without it a host name's SRV records say, and 5060 where there are none.")
+]
+FurtherNodes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node", help="HOST[:PORT][/TCP]: a further node of the same PBX, which serves when those before it do not."
+    ),
+]
 CONFIG = Path("gateway.toml")
 GENERATED_BYTES = 15
 PLAIN_WIDTH = 200
@@ -107,24 +116,74 @@ def import_(file: Path, config: ConfigOption = CONFIG) -> None:
 def icp_add(
     name: str,
     host: str,
-    port: int = 5060,
+    port: IcpPort = None,
     transport: str = "UDP",
     type_: Annotated[str, typer.Option("--type")] = "MiVoice Office 250",
+    node: FurtherNodes = None,
     config: ConfigOption = CONFIG,
 ) -> None:
-    """Add an ICP, or change the one of that name."""
+    """Add an ICP, or change the one of that name altogether."""
+    _put_icp(_settings(config), name, type_, host, port, transport.upper(), node or [])
+
+
+@icp_app.command("edit")
+def icp_edit(
+    name: str,
+    host: str | None = None,
+    port: IcpPort = None,
+    any_port: Annotated[bool, typer.Option("--any-port", help="Let SRV records of the name say the port.")] = False,
+    transport: str | None = None,
+    type_: Annotated[str | None, typer.Option("--type")] = None,
+    node: FurtherNodes = None,
+    no_nodes: Annotated[bool, typer.Option("--no-nodes", help="Take the further nodes away.")] = False,
+    config: ConfigOption = CONFIG,
+) -> None:
+    """Change an ICP; what is not given stays. Further nodes that are given replace those there were."""
+    if (node is not None and no_nodes) or (port is not None and any_port):
+        raise typer.BadParameter("these say opposite things; expected one of them")
     settings = _settings(config)
-    _with_repository(settings, lambda repository: repository.put_icp(name, type_, host, port, transport.upper()))
-    typer.echo(f"ICP {name}: {transport.upper()} {host}:{port}")
+    icps = _with_repository(settings, lambda repository: repository.icps())
+    icp = next((icp for icp in icps if icp.name == name), None)
+    if icp is None:
+        sys.exit(f"there is no ICP {name}")
+    if port is None and not any_port:
+        port = icp.port
+    nodes = [] if no_nodes else [str(kept) for kept in icp.nodes] if node is None else node
+    _put_icp(settings, name, type_ or icp.type, host or icp.host, port, (transport or icp.transport).upper(), nodes)
+
+
+def _put_icp(
+    settings: GatewaySettings,
+    name: str,
+    type_: str,
+    host: str,
+    port: int | None,
+    transport: str,
+    nodes: Sequence[str],
+) -> None:
+    async def work(repository: Repository) -> IcpRecord:
+        further = [NodeAddress.parse(text) for text in nodes]
+        return (await repository.put_icp(name, type_, host, port, transport, further))[0]
+
+    record = _with_repository(settings, work)
+    typer.echo(f"ICP {name}: {', then '.join(_where(address) for address in record.addresses)}")
     _tell(settings)
+
+
+def _where(node: NodeAddress) -> str:
+    return f"{node.transport} {node.host}" + (f":{node.port}" if node.port is not None else " (SRV)")
 
 
 @icp_app.command("list")
 def icp_list(config: ConfigOption = CONFIG) -> None:
     """List the ICPs."""
     icps = _with_repository(_settings(config), lambda repository: repository.icps())
-    columns = ("Name", "Type", "Hostname or IP Address", "Port", "Transport")
-    _print(columns, [(icp.name, icp.type, icp.host, str(icp.port), icp.transport) for icp in icps])
+    columns = ("Name", "Type", "Hostname or IP Address", "Port", "Transport", "Further nodes")
+    rows: list[tuple[str, ...]] = []
+    for icp in icps:
+        port = "SRV" if icp.port is None else str(icp.port)
+        rows.append((icp.name, icp.type, icp.host, port, icp.transport, ", ".join(map(_where, icp.nodes))))
+    _print(columns, rows)
 
 
 @icp_app.command("remove")

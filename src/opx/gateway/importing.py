@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from opx.config import ConfigError, Settings, line_of, load_settings
-from opx.gateway.repository import BatchError, DeviceSpec, IcpSpec, Repository, RepositoryError
+from opx.gateway.repository import BatchError, DeviceSpec, IcpSpec, NodeAddress, Repository, RepositoryError
 
 MIN_PASSWORD_BITS = 40
 """Rough strength below which a password counts as weak: SIP passwords are guessed at network speed."""
@@ -20,12 +20,26 @@ MAX_PASSWORD_FILE_BYTES = 4096
 log = logging.getLogger(__name__)
 
 
+class NodeEntry(Settings):
+    """A further node of an ICP's PBX."""
+
+    host: str
+    port: int | None = None
+    transport: Literal["UDP", "TCP"] = "UDP"
+
+
 class IcpEntry(Settings):
     name: str
     type: str = "SIP PBX"
     host: str
-    port: int = 5060
+    port: int | None = None
     transport: Literal["UDP", "TCP"] = "UDP"
+    nodes: tuple[NodeEntry, ...] = ()
+
+    @property
+    def spec(self) -> IcpSpec:
+        nodes = tuple(NodeAddress(node.host, node.port, node.transport) for node in self.nodes)
+        return IcpSpec(self.name, self.host, self.port, self.transport, self.type, nodes)
 
 
 class Password(Settings):
@@ -95,7 +109,7 @@ async def import_file(repository: Repository, path: Path, *, permit_weak: bool) 
     source = _Source(path, path.read_text(encoding="utf-8"))  # noqa: ASYNC240
     if path.stat().st_mode & 0o077 and any(d.password.text or d.icp_password.text for d in entries.device):  # noqa: ASYNC240
         log.warning("%s: others can read the passwords in it (chmod 600)", path)
-    icps: list[IcpSpec] = [IcpSpec(icp.name, icp.host, icp.port, icp.transport, icp.type) for icp in entries.icp]
+    icps = [icp.spec for icp in entries.icp]
     devices = [source.device(index, entry, permit_weak) for index, entry in enumerate(entries.device)]
     source.once("icp", "name", [icp.name for icp in icps])
     source.once("device", "username", [device.username for device in entries.device])

@@ -1,7 +1,7 @@
 """The gateway's tables. No column holds a password that can be read without the key file."""
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
@@ -26,7 +26,7 @@ class Setting(Base):
 
 
 class Icp(Base):
-    """A PBX node as the gateway reaches it."""
+    """A PBX as the gateway reaches it. `port` empty: SRV records of the host name say."""
 
     __tablename__ = "icp"
     __table_args__ = (
@@ -38,7 +38,26 @@ class Icp(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     type: Mapped[str] = mapped_column(String(32))
     host: Mapped[str] = mapped_column(String(255))
-    port: Mapped[int]
+    port: Mapped[int | None]
+    transport: Mapped[str] = mapped_column(String(8))
+    nodes: Mapped[list["IcpNode"]] = relationship(
+        order_by="IcpNode.position", cascade="all, delete-orphan", passive_deletes=True, lazy="selectin"
+    )
+
+
+class IcpNode(Base):
+    """A further node of the same PBX; those with a lower `position` are wanted more. `port` as with the ICP."""
+
+    __tablename__ = "icp_node"
+    __table_args__ = (
+        CheckConstraint("port BETWEEN 1 AND 65535", name="port"),
+        CheckConstraint("transport IN ('UDP', 'TCP')", name="transport"),
+    )
+
+    icp_id: Mapped[int] = mapped_column(ForeignKey("icp.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    port: Mapped[int | None]
     transport: Mapped[str] = mapped_column(String(8))
 
 

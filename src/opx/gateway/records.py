@@ -3,12 +3,15 @@
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MAX_NAME = 64
 MAX_TYPE = 32
 MAX_DESCRIPTION = 255
 MAX_PASSWORD = 128
+MAX_NODES = 8
+"""Further nodes of one ICP: each is asked for its health all the time, and a call may try one after the other."""
+SIP_PORT = 5060
 
 _USERNAME = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]{1,128}\Z")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9\-]{1,63}(?<!-)\Z")
@@ -32,13 +35,59 @@ class BatchError(RepositoryError):
 
 
 @dataclass(frozen=True, slots=True)
+class NodeAddress:
+    """Where one node of a PBX is. `port` None: the name's SRV records say, and 5060 where it has none (RFC 3263)."""
+
+    host: str
+    port: int | None = None
+    transport: str = "UDP"
+
+    @classmethod
+    def parse(cls, text: str) -> "NodeAddress":
+        """HOST[:PORT][/TRANSPORT]. RepositoryError."""
+        address, _, transport = text.strip().partition("/")
+        host, colon, port = address.partition(":")
+        if colon and not (port.isascii() and port.isdigit() and len(port) <= 5):
+            raise RepositoryError(f"{text!r} is no node; expected HOST, HOST:PORT or HOST:PORT/TCP", "nodes")
+        return cls(host, int(port) if colon else None, transport.upper() or "UDP").whole()
+
+    def __str__(self) -> str:
+        port = f":{self.port}" if self.port is not None else ""
+        return f"{self.host}{port}/{self.transport}"
+
+    @property
+    def is_name(self) -> bool:
+        return literal_address(self.host) is None
+
+    def whole(self) -> "NodeAddress":
+        """With the port that an address without one has; a name may go without."""
+        return replace(self, port=SIP_PORT) if self.port is None and not self.is_name else self
+
+    def check(self) -> None:
+        """RepositoryError."""
+        _check_host(self.host)
+        if self.port is not None and not 1 <= self.port <= 65535:
+            raise RepositoryError(f"{self.port} is no port; expected 1 to 65535", "port")
+        if self.transport not in ("UDP", "TCP"):
+            raise RepositoryError(f"{self.transport!r} is no transport; expected UDP or TCP", "transport")
+
+
+@dataclass(frozen=True, slots=True)
 class IcpRecord:
+    """`nodes` are further nodes of the same PBX, the most wanted first; they serve when those before them do not."""
+
     id: int
     name: str
     type: str
     host: str
-    port: int
+    port: int | None
     transport: str
+    nodes: tuple[NodeAddress, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[NodeAddress, ...]:
+        """All nodes, the first one first."""
+        return (NodeAddress(self.host, self.port, self.transport), *self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +107,19 @@ class DeviceRecord:
 
 @dataclass(frozen=True, slots=True)
 class IcpSpec:
-    """An ICP as it is asked for."""
+    """An ICP as it is asked for. `port` and `nodes` as in IcpRecord."""
 
     name: str
     host: str
-    port: int = 5060
+    port: int | None = None
     transport: str = "UDP"
     type: str = ""
+    nodes: tuple[NodeAddress, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[NodeAddress, ...]:
+        """All nodes with whole addresses, the first one first."""
+        return tuple(node.whole() for node in (NodeAddress(self.host, self.port, self.transport), *self.nodes))
 
     def check(self) -> None:
         """RepositoryError."""
@@ -72,11 +127,16 @@ class IcpSpec:
         if not self.name.strip():
             raise RepositoryError("an ICP needs a name", "name")
         _check_text("an ICP's type", self.type, MAX_TYPE, "type")
-        _check_host(self.host)
-        if not 1 <= self.port <= 65535:
-            raise RepositoryError(f"{self.port} is no port; expected 1 to 65535", "port")
-        if self.transport not in ("UDP", "TCP"):
-            raise RepositoryError(f"{self.transport!r} is no transport; expected UDP or TCP", "transport")
+        NodeAddress(self.host, self.port, self.transport).check()
+        if len(self.nodes) > MAX_NODES:
+            raise RepositoryError(f"{len(self.nodes)} further nodes are too many; expected {MAX_NODES}", "nodes")
+        for node in self.nodes:
+            try:
+                node.check()
+            except RepositoryError as error:
+                raise RepositoryError(f"node {node}: {error}", "nodes") from None
+        if len(set(self.addresses)) != len(self.addresses):
+            raise RepositoryError("a node stands here twice; expected each once", "nodes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +183,14 @@ class DeviceSpec:
                 )
         if self.set_password == "":
             raise RepositoryError(f"device {self.set_username} needs a set-side password", "set_password")
+
+
+def literal_address(host: str) -> str | None:
+    """`host` when it is an address already, None for a name."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return None
 
 
 def _check_text(what: str, text: str, longest: int, field_: str) -> None:

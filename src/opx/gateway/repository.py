@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from opx.gateway import journal
 from opx.gateway.journal import BindingRow, IcpBindingRow, TimelineRow
-from opx.gateway.models import Device, Icp, Setting
-from opx.gateway.records import BatchError, DeviceRecord, DeviceSpec, IcpRecord, IcpSpec, RepositoryError
+from opx.gateway.models import Device, Icp, IcpNode, Setting
+from opx.gateway.records import BatchError, DeviceRecord, DeviceSpec, IcpRecord, IcpSpec, NodeAddress, RepositoryError
 from opx.sip.digest import Algorithm, ha1
 from opx.store.engine import for_reading
 from opx.store.migrations import migrate
@@ -32,6 +32,7 @@ __all__ = [
     "IcpBindingRow",
     "IcpRecord",
     "IcpSpec",
+    "NodeAddress",
     "Repository",
     "RepositoryError",
     "TimelineRow",
@@ -87,9 +88,17 @@ class Repository:
         async with self._reading() as session:
             return [_icp(row) for row in await session.scalars(select(Icp).order_by(Icp.name))]
 
-    async def put_icp(self, name: str, type_: str, host: str, port: int, transport: str) -> tuple[IcpRecord, bool]:
+    async def put_icp(
+        self,
+        name: str,
+        type_: str,
+        host: str,
+        port: int | None,
+        transport: str,
+        nodes: Sequence[NodeAddress] = (),
+    ) -> tuple[IcpRecord, bool]:
         """Add or change an ICP by its name; also says whether anything changed. RepositoryError."""
-        spec = IcpSpec(name, host, port, transport, type_)
+        spec = IcpSpec(name, host, port, transport, type_, tuple(nodes))
         async with self._sessions.begin() as session:
             row = await session.scalar(select(Icp).where(Icp.name == name))
             stored = _Stored("", {name: row} if row is not None else {}, {})
@@ -272,16 +281,30 @@ async def _load(session: AsyncSession, spec: DeviceSpec | None = None) -> _Store
 def _put_icp(session: AsyncSession, stored: _Stored, spec: IcpSpec) -> bool:
     spec.check()
     row = stored.icps.get(spec.name)
-    values = (spec.type, spec.host, spec.port, spec.transport)
+    first, *others = spec.addresses
+    values = (spec.type, first.host, first.port, first.transport)
     if row is None:
-        row = Icp(name=spec.name)
+        row = Icp(name=spec.name, nodes=[])
         session.add(row)
         stored.icps[spec.name] = row
         changed = True
     else:
-        changed = (row.type, row.host, row.port, row.transport) != values
+        before = (row.type, row.host, row.port, row.transport)
+        changed = before != values or _nodes(row) != tuple(others)
     row.type, row.host, row.port, row.transport = values
+    if _nodes(row) != tuple(others):
+        # Rows are changed in their places: one that is deleted and one that is inserted would have the same key.
+        del row.nodes[len(others) :]
+        for position, node in enumerate(others):
+            if position == len(row.nodes):
+                row.nodes.append(IcpNode(position=position))
+            kept = row.nodes[position]
+            kept.host, kept.port, kept.transport = node.host, node.port, node.transport
     return changed
+
+
+def _nodes(row: Icp) -> tuple[NodeAddress, ...]:
+    return tuple(NodeAddress(node.host, node.port, node.transport) for node in row.nodes)
 
 
 def _clashes(stored: _Stored, names: Iterable[str]) -> list[tuple[str, RepositoryError]]:
@@ -336,7 +359,7 @@ def _password_context(row: Device) -> str:
 
 
 def _icp(row: Icp) -> IcpRecord:
-    return IcpRecord(row.id, row.name, row.type, row.host, row.port, row.transport)
+    return IcpRecord(row.id, row.name, row.type, row.host, row.port, row.transport, _nodes(row))
 
 
 def _credentials(device: DeviceRecord) -> tuple[Mapping[str, str], str, str]:

@@ -1,9 +1,7 @@
 """Wires the gateway's rooms, starts and stops them. The only place that knows them all."""
 
-import asyncio
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -13,12 +11,15 @@ from opx.gateway.importing import import_file
 from opx.gateway.media.client import WorkerPool
 from opx.gateway.media.interface import MediaDriver, RelayPolicy, Side
 from opx.gateway.media.userspace import UserspaceDriver
+from opx.gateway.names import NameKeeper, NamePolicy
 from opx.gateway.repository import BindingRow, IcpBindingRow, Repository, TimelineRow
+from opx.gateway.resolver import Resolver
 from opx.gateway.settings import GatewaySettings
 from opx.gateway.signalling.bindings import LiveBinding
 from opx.gateway.signalling.calls import CallPolicy
+from opx.gateway.signalling.icp_call import IcpCallPolicy
 from opx.gateway.signalling.icp_registrations import SavedRegistration
-from opx.gateway.signalling.icps import ProbePolicy, literal_address
+from opx.gateway.signalling.icps import ProbePolicy
 from opx.gateway.signalling.keepalive import KeepAlivePolicy
 from opx.gateway.signalling.media_desk import DriverDesk
 from opx.gateway.signalling.messages import MessagePolicy
@@ -83,6 +84,8 @@ class GatewayService:
         self.signalling = self._signalling(realm)
         self.set_stack.attach(self.signalling.set_agent)
         self.icp_stack.attach(self.signalling.icp_agent)
+        self.names = _names(settings, self.signalling)
+        stack.push_async_callback(self.names.stop)
         await self.reload()
         for face in (self.set_stack, self.icp_stack):
             await face.start()
@@ -94,8 +97,6 @@ class GatewayService:
         self.changes = ChangeListener(settings.control_socket, self.reload)
         await self.changes.start()
         stack.push_async_callback(self.changes.stop)
-        resolving = asyncio.create_task(self._resolve_forever())
-        stack.callback(resolving.cancel)
 
     async def stop(self) -> None:
         """Hang up, and write down what a restart goes on with."""
@@ -137,27 +138,7 @@ class GatewayService:
         """Take over what the database holds now."""
         icps, devices = await self.repository.icps(), await self.repository.devices()
         self.signalling.replace_content(icps, devices)
-        await self._resolve()
-
-    # --- names of ICPs
-
-    async def _resolve(self) -> None:
-        loop = asyncio.get_running_loop()
-        for link in self.signalling.links:
-            host = link.record.host
-            if literal_address(host) is not None:
-                continue
-            try:
-                found = await loop.getaddrinfo(host, link.record.port, family=socket.AF_INET)
-            except OSError as error:
-                log.warning("ICP %s: %s cannot be resolved: %s", link.record.name, host, error)
-            else:
-                link.resolved(str(found[0][4][0]))
-
-    async def _resolve_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.icps.resolve_interval)
-            await self._resolve()
+        self.names.watch(self.signalling.names)
 
     # --- what survives a restart
 
@@ -252,6 +233,14 @@ def _driver(settings: GatewaySettings) -> MediaDriver:
     return WorkerPool(policy, media.workers) if media.workers else UserspaceDriver(policy)
 
 
+def _names(settings: GatewaySettings, signalling: Signalling) -> NameKeeper:
+    dns = settings.dns
+    policy = NamePolicy(dns.min_ttl, dns.max_ttl, dns.retry, dns.keep)
+    return NameKeeper(
+        Resolver(dns.nameservers, dns.timeout), policy, on_located=signalling.located, on_failed=signalling.not_located
+    )
+
+
 def _limits(settings: GatewaySettings) -> TransportLimits:
     limits = settings.limits
     return TransportLimits(
@@ -268,7 +257,12 @@ def _stack(clock: WheelClock, address: str, port: int, settings: GatewaySettings
 
 
 def _policy(settings: GatewaySettings) -> SignallingPolicy:
-    registration, limits, subscriptions = settings.registration, settings.limits, settings.subscriptions
+    registration, limits, icps, subscriptions = (
+        settings.registration,
+        settings.limits,
+        settings.icps,
+        settings.subscriptions,
+    )
     return SignallingPolicy(
         registrar=RegistrarPolicy(
             registration.set_min_expires,
@@ -285,7 +279,9 @@ def _policy(settings: GatewaySettings) -> SignallingPolicy:
         icp_spread=registration.spread,
         contacts_per_device=registration.contacts_per_device,
         licences=limits.licences,
-        probe=ProbePolicy(settings.icps.probe_interval, settings.icps.probe_patience, settings.icps.retry_after),
+        probe=ProbePolicy(
+            icps.probe_interval, icps.probe_patience, icps.retry_after, icps.failback_after, icps.max_retry_after
+        ),
         keep_alive=KeepAlivePolicy(
             settings.keep_alive.kind, settings.keep_alive.interval, settings.keep_alive.idle_limit
         ),
@@ -294,6 +290,7 @@ def _policy(settings: GatewaySettings) -> SignallingPolicy:
             max_calls_per_device=limits.calls_per_device,
             retry_after=limits.retry_after,
             emergency_numbers=frozenset(limits.emergency_numbers),
+            icp=IcpCallPolicy(icps.node_patience, icps.call_tries, icps.redirects),
         ),
         subscriptions=SubscriptionPolicy(
             packages=subscriptions.packages,

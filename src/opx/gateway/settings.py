@@ -39,11 +39,19 @@ def _event(value: str) -> str:
     return value.lower()
 
 
+def _name_server(value: str) -> str:
+    host, colon, port = value.partition(":")
+    if colon and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+        raise ValueError(f"{value!r} is no name server; expected ADDRESS or ADDRESS:PORT")
+    return _ipv4(host) + colon + port
+
+
 IPv4 = Annotated[str, AfterValidator(_ipv4)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Dscp = Annotated[int, Field(ge=0, le=63)]
 Seconds = Annotated[float, Field(ge=0)]
 Transport = Literal["UDP", "TCP"]
+NameServer = Annotated[str, AfterValidator(_name_server)]
 DialledNumber = Annotated[str, AfterValidator(_number)]
 EventName = Annotated[str, AfterValidator(_event)]
 
@@ -175,8 +183,16 @@ class Icps(_Table):
     """How long an OPTIONS waits for its answer until the ICP counts as gone."""
     retry_after: Annotated[int, Field(ge=1)] = 30
     """What sets are told while their ICP is gone."""
-    resolve_interval: Annotated[float, Field(ge=5)] = 60.0
-    """How often host names of ICPs are looked up again."""
+    max_retry_after: Annotated[int, Field(ge=1)] = 3600
+    """A Retry-After of an ICP counts at most so much: for the node that sent it, and toward sets."""
+    failback_after: Seconds = 60.0
+    """A node that was gone serves again when it has answered for so long; at once while no other node does."""
+    node_patience: Annotated[float, Field(ge=1)] = 5.0
+    """A node that has not answered a call or a registration at all in this time is passed over for the next one."""
+    call_tries: Annotated[int, Field(ge=1, le=10)] = 4
+    """Nodes that one call tries."""
+    redirects: Annotated[int, Field(ge=0, le=10)] = 3
+    """Redirections that one call follows, at its own ICP only; 0 follows none."""
 
     @field_validator("probe_patience")
     @classmethod
@@ -184,6 +200,31 @@ class Icps(_Table):
         interval = info.data.get("probe_interval")
         if interval is not None and value > interval:
             raise ValueError(f"{value:g} is above probe_interval; expected at most {interval:g}")
+        return value
+
+
+class Dns(_Table):
+    """How host names of ICPs are looked up: SRV where no port is given, then A (RFC 3263)."""
+
+    nameservers: tuple[NameServer, ...] = ()
+    """ADDRESS or ADDRESS:PORT. Without any those of this machine serve, and its hosts file."""
+    timeout: Annotated[float, Field(gt=0)] = 5.0
+    """For one question, however many name servers are asked."""
+    min_ttl: Annotated[float, Field(ge=1)] = 30.0
+    """An answer is used for at least so long, whatever its TTL."""
+    max_ttl: Annotated[float, Field(ge=1)] = 3600.0
+    """And for at most so long."""
+    retry: Annotated[float, Field(ge=1)] = 10.0
+    """The pause when a question came to nothing."""
+    keep: Seconds = 86400.0
+    """While DNS is away, its last good answer holds for so long beyond its TTL."""
+
+    @field_validator("max_ttl")
+    @classmethod
+    def _rising(cls, value: float, info: ValidationInfo) -> float:
+        least = info.data.get("min_ttl")
+        if least is not None and value < least:
+            raise ValueError(f"{value:g} is below min_ttl; expected at least {least:g}")
         return value
 
 
@@ -302,6 +343,7 @@ class GatewaySettings(_Table):
     keep_alive: KeepAlive = KeepAlive()
     digest: Digest = Digest()
     icps: Icps = Icps()
+    dns: Dns = Dns()
     media: Media = Media()
     limits: Limits = Limits()
     subscriptions: Subscriptions = Subscriptions()

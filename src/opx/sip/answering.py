@@ -1,13 +1,17 @@
 """What an INVITE's 2xx needs around it: its repetition until the ACK comes, and the bodies that both carry."""
 
+import re
 from collections.abc import Callable
 
+from opx.sip.address import NameAddr
 from opx.sip.agent import UserAgent
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.message import Request, Response
 from opx.sip.multipart import SDP, session_part
 from opx.sip.timers import Timer
 from opx.sip.transactions import ServerTransaction
+
+_QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")
 
 
 class AnswerRepeater:
@@ -77,6 +81,27 @@ def attach_sdp(message: Request | Response, sdp: bytes) -> None:
     if sdp:
         message.set("content-type", SDP)
         message.body = sdp
+
+
+def redirect_targets(response: Response) -> tuple[str, ...]:
+    """The URIs of a redirection's Contacts, by falling q and else in their order (RFC 3261 section 8.1.3.4).
+
+    What cannot be read is passed over.
+    """
+    found: list[tuple[float, str]] = []
+    for value in response.values("contact"):
+        try:
+            contact = NameAddr.parse(value)
+        except RemoteProtocolError:
+            continue
+        found.append((-_q(contact.param("q")), str(contact.uri)))
+    return tuple(uri for _, uri in sorted(found, key=lambda each: each[0]))
+
+
+def _q(text: str | None) -> float:
+    if text is None:
+        return 1.0
+    return float(text) if _QVALUE.match(text) else 0.0
 
 
 def retry_after_of(response: Response) -> int | None:

@@ -43,11 +43,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Our INVITE came to nothing. `local`: no answer came from the peer, the status is our own (408 or 503)."""
+    """Our INVITE came to nothing. `local`: no answer came from the peer, the status is our own (408 or 503).
+
+    `targets` are the URIs that a 3xx names, the most wanted first.
+    """
 
     status: int
     retry_after: int | None = None
     local: bool = False
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

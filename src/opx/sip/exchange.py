@@ -57,6 +57,8 @@ class Exchange:
     ) -> None:
         self.request = request
         self.transaction: ClientTransaction | None = None
+        self.heard = False
+        """Whether the peer has answered anything yet, a 100 or a challenge included."""
         self._layer = layer
         self._flows = flows
         self._route = route
@@ -126,6 +128,7 @@ class Exchange:
     def on_response(self, transaction: ClientTransaction, response: Response) -> None:
         if transaction is not self.transaction:
             return
+        self.heard = True
         status = response.status
         if status < 200:
             first, self._proceeding = not self._proceeding, True

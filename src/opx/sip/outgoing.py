@@ -6,7 +6,7 @@ from typing import Protocol
 
 from opx.sip import events
 from opx.sip.agent import new_tag
-from opx.sip.answering import attach_sdp, retry_after_of, sdp_of
+from opx.sip.answering import attach_sdp, redirect_targets, retry_after_of, sdp_of
 from opx.sip.dialog import MAX_FORWARDS, Dialog
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.exchange import Exchange, Outcome
@@ -55,7 +55,14 @@ class _OwedPrack:
 class OutgoingInvite:
     """Sends `invite` and reports to `user`; at most one refusal or one answer."""
 
-    def __init__(self, usage: DialogUsage, user: InviteUser, invite: Request, timer: SessionTimer) -> None:
+    def __init__(
+        self,
+        usage: DialogUsage,
+        user: InviteUser,
+        invite: Request,
+        timer: SessionTimer,
+        patience: float | None = None,
+    ) -> None:
         self._usage = usage
         self._agent = usage.agent
         self._user = user
@@ -68,6 +75,9 @@ class OutgoingInvite:
         self._owed: _OwedPrack | None = None
         self._answered: Dialog | None = None
         self._ring_timer: Timer | None = None
+        self._patience_timer: Timer | None = None
+        if patience is not None:
+            self._patience_timer = self._agent.wheel.schedule(patience, self._on_patience_over)
         self._wait_for_answer()
         self._exchange = self._send(invite)
 
@@ -116,6 +126,11 @@ class OutgoingInvite:
     def _on_ring_limit(self) -> None:
         self.cancel()
         self._refuse(events.Refused(480, local=True))
+
+    def _on_patience_over(self) -> None:
+        if not self._exchange.heard:
+            self.cancel()
+            self._refuse(events.Refused(408, local=True))
 
     # --- provisional answers
 
@@ -168,12 +183,15 @@ class OutgoingInvite:
 
     def _on_final(self, outcome: Outcome) -> None:
         self._stop_waiting()
+        if self._patience_timer is not None:
+            self._patience_timer.cancel()
         if isinstance(outcome, Failure):
             self._refuse(events.Refused(408 if outcome is Failure.TIMEOUT else 503, local=True))
         elif outcome.status == 422 and self._ask_for_longer(outcome):
             return
         elif outcome.status >= 300:
-            self._refuse(events.Refused(outcome.status, retry_after_of(outcome)))
+            targets = redirect_targets(outcome) if outcome.status < 400 else ()
+            self._refuse(events.Refused(outcome.status, retry_after_of(outcome), targets=targets))
         elif self._answered is None:
             self._take(outcome)
         elif outcome.to_tag == self._answered.remote_tag:

@@ -7,7 +7,7 @@ from enum import Enum
 
 from opx.sip.address import NameAddr
 from opx.sip.agent import UserAgent, new_call_id, new_tag
-from opx.sip.answering import retry_after_of
+from opx.sip.answering import redirect_targets, retry_after_of
 from opx.sip.dialog import MAX_FORWARDS
 from opx.sip.digest import DigestClient
 from opx.sip.errors import RemoteProtocolError
@@ -47,6 +47,10 @@ class RegistrationResult:
     expires: float = 0.0
     """Seconds granted from now."""
     retry_in: float = 0.0
+    retry_after: int | None = None
+    """As the registrar said it; `retry_in` honours it up to the policy's `retry_max`."""
+    targets: tuple[str, ...] = ()
+    """URIs that a 3xx names, the most wanted first; it is the owner's to follow them (`ClientRegistration.move`)."""
 
 
 class ClientRegistration:
@@ -89,10 +93,16 @@ class ClientRegistration:
         self._busy = False
         self._again_at_once = False
         self._wanted = False
+        self._moves = 0
 
     @property
     def registered(self) -> bool:
         return self.state is RegistrationState.REGISTERED and self.expires_at > self._agent.now
+
+    @property
+    def under_way(self) -> bool:
+        """A REGISTER waits for its answer."""
+        return self._busy
 
     def start(self, delay: float = 0.0) -> None:
         """Register, now or after `delay` seconds; also renews at once what is registered already."""
@@ -109,6 +119,20 @@ class ClientRegistration:
         self.state = RegistrationState.REGISTERED
         self.expires_at = self._agent.now + remaining
         self._schedule(max(0.0, remaining - self._policy.expires * (1 - self._policy.refresh_at)))
+
+    def move(self, route: Flow | Destination, *, aor: str, registrar: str, contact: str) -> None:
+        """Another registrar is asked from the next `start` on.
+
+        What is under way at the old one is given up, and what it holds is left to end by itself: registrars that
+        share their bindings would lose ours. Call-ID and CSeq go on, so that such registrars see the newer one.
+        """
+        self._moves += 1
+        self._busy = self._again_at_once = False
+        self._stop_timer()
+        self.route = route
+        self.contact = contact
+        self._aor = aor
+        self._registrar = registrar
 
     def stop(self) -> None:
         """Take the binding away at the registrar, without waiting for its answer."""
@@ -148,10 +172,11 @@ class ClientRegistration:
         request.add("contact", f"<{self.contact}>;expires={expires}")
         request.add("expires", str(expires))
         self._busy = True
+        moves = self._moves
         self._agent.exchange(
             request,
             self.route,
-            self._on_final,
+            lambda outcome: self._on_final(outcome) if moves == self._moves else None,
             credentials=self._credentials,
             next_cseq=self._next_cseq,
         )
@@ -177,7 +202,8 @@ class ClientRegistration:
         elif outcome.status in (401, 403, 404, 407):
             self._failed(RegistrationState.REFUSED, outcome.status, retry_after_of(outcome))
         else:
-            self._failed(RegistrationState.UNREACHABLE, outcome.status, retry_after_of(outcome))
+            targets = redirect_targets(outcome) if outcome.status < 400 else ()
+            self._failed(RegistrationState.UNREACHABLE, outcome.status, retry_after_of(outcome), targets)
 
     def _ask_for_longer(self, response: Response) -> bool:
         value = (response.get("min-expires") or "").strip()
@@ -198,7 +224,9 @@ class ClientRegistration:
         self._schedule(max(1.0, min(granted * self._policy.refresh_at, granted - 5.0)))
         self._on_result(RegistrationResult(self.state, response.status, expires=granted))
 
-    def _failed(self, state: RegistrationState, status: int, retry_after: int | None) -> None:
+    def _failed(
+        self, state: RegistrationState, status: int, retry_after: int | None, targets: tuple[str, ...] = ()
+    ) -> None:
         self._failures += 1
         if state is RegistrationState.REFUSED:
             delay = self._policy.refused_retry
@@ -210,7 +238,7 @@ class ClientRegistration:
             delay = max(delay, min(float(retry_after), self._policy.retry_max))
         self.state = state
         self._schedule(delay)
-        self._on_result(RegistrationResult(state, status, retry_in=delay))
+        self._on_result(RegistrationResult(state, status, retry_in=delay, retry_after=retry_after, targets=targets))
 
     # --- timers
 

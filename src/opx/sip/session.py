@@ -91,10 +91,12 @@ class Session:
         headers: Headers = (),
         authorize: Authorize | None = None,
         reliable: bool = True,
+        patience: float | None = None,
     ) -> "Session":
         """Call `uri`. `from_` and `to` are name-addrs without tags, `contact` a URI. Without `sdp` the peer offers.
 
-        Without `reliable` the peer is not told that we acknowledge provisional answers (RFC 3262).
+        Without `reliable` the peer is not told that we acknowledge provisional answers (RFC 3262). A peer that has
+        not answered anything within `patience` seconds, not even 100, counts as one that never does.
         """
         session = cls(agent, listener, route, contact, credentials, authorize)
         session.call_id = new_call_id()
@@ -103,7 +105,7 @@ class Session:
         session.timer.ask(invite)
         attach_sdp(invite, sdp)
         session.offers.local = sdp
-        session._outgoing = OutgoingInvite(session.usage, session, invite, session.timer)
+        session._outgoing = OutgoingInvite(session.usage, session, invite, session.timer, patience)
         return session
 
     @classmethod

@@ -1,11 +1,12 @@
 """Answers that several parts of signalling give: a refusal with its reason on the timeline, a status passed on."""
 
+from opx.gateway.signalling.refusals import told
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.agent import new_tag
 from opx.sip.answering import retry_after_of
 from opx.sip.exchange import Outcome
 from opx.sip.message import Response
-from opx.sip.transactions import Failure, ServerTransaction
+from opx.sip.transactions import ServerTransaction
 
 CREDENTIAL_STATUSES = frozenset((401, 407))
 """From the other side they are about credentials that the asker does not have, and could only be misunderstood."""
@@ -35,11 +36,8 @@ def answer(transaction: ServerTransaction, status: int, retry_after: int | None 
 def status_for_set(outcome: Outcome) -> tuple[int, int | None]:
     """Status and Retry-After that a set gets for what an ICP made of its request."""
     if not isinstance(outcome, Response):
-        return 504 if outcome is Failure.TIMEOUT else 503, None
-    if outcome.status in CREDENTIAL_STATUSES:
-        return 503, None
-    # Where a redirection points to is a place of the inside.
-    return (480 if 300 <= outcome.status < 400 else outcome.status), retry_after_of(outcome)
+        return 504, None
+    return told(outcome.status, retry_after_of(outcome))
 
 
 def status_for_icp(outcome: Outcome) -> tuple[int, int | None]:

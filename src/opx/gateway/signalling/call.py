@@ -5,12 +5,10 @@ from collections.abc import Callable
 from opx.gateway.media.interface import Side
 from opx.gateway.signalling.call_media import CallMedia
 from opx.gateway.signalling.carried import carried_body
+from opx.gateway.signalling.refusals import refusal_of_icp
 from opx.sip.bridge import Bridge, CallReport, End, Headers, plain_refusal
 from opx.sip.events import Refused, SessionEvent, TransferAsked
 from opx.sip.session import Session
-
-ICP_CREDENTIAL_STATUSES = frozenset((401, 407))
-"""From an ICP these mean that our own credentials are wrong; a set could only take them for its own."""
 
 
 class Call:
@@ -95,7 +93,4 @@ class Call:
         return End.CALLER if side is self.caller else End.CALLEE
 
     def _refusal(self, event: Refused) -> tuple[int, Headers]:
-        status, headers = plain_refusal(event)
-        if self.caller is Side.SET and status in ICP_CREDENTIAL_STATUSES:
-            return 503, headers
-        return status, headers
+        return refusal_of_icp(event) if self.caller is Side.SET else plain_refusal(event)

@@ -14,10 +14,11 @@ from opx.gateway.signalling.call import Call
 from opx.gateway.signalling.call_media import CallMedia, MediaDesk
 from opx.gateway.signalling.dialog_names import DialogNames, far_name
 from opx.gateway.signalling.directory import Directory
+from opx.gateway.signalling.icp_call import IcpCall, IcpCallPolicy
 from opx.gateway.signalling.icp_registrations import icp_contact
 from opx.gateway.signalling.icps import IcpLink
 from opx.gateway.signalling.identity import caller_of, number_of
-from opx.gateway.signalling.legs import call_icp, call_set, set_contact
+from opx.gateway.signalling.legs import call_set, set_contact
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.gateway.signalling.transfers import Transfers
 from opx.sdp import AttributePolicy
@@ -26,7 +27,6 @@ from opx.sip.answering import sdp_of
 from opx.sip.bridge import CallReport
 from opx.sip.digest import DigestClient
 from opx.sip.errors import RemoteProtocolError
-from opx.sip.events import Refused, SessionEvent
 from opx.sip.message import Request
 from opx.sip.replaces import Replaces
 from opx.sip.session import Headers, Session
@@ -42,6 +42,7 @@ class CallPolicy:
     retry_after: int = 10
     emergency_numbers: frozenset[str] = frozenset()
     sdp: AttributePolicy = field(default_factory=AttributePolicy)
+    icp: IcpCallPolicy = field(default_factory=IcpCallPolicy)
 
 
 class Calls:
@@ -109,7 +110,7 @@ class Calls:
         link = self._links(device.icp_id)
         if not bound and not emergency:
             self._refuse(transaction, device.id, 403, f"call to {number}: the phone is not registered from there")
-        elif link is None or (not link.available and not (emergency and link.address)):
+        elif link is None or (not link.available and not (emergency and link.nodes)):
             name = link.record.name if link else "?"
             retry = link.retry_after if link else self._policy.retry_after
             self._refuse(transaction, device.id, 503, f"call to {number}: ICP {name} does not answer", retry)
@@ -137,22 +138,19 @@ class Calls:
             return
         call.bridge.caller = caller
         self._keep(call)
-        listener = self._watching(call, link)
-
-        def place(offer: bytes) -> Session:
-            return call_icp(
-                self._icp_agent,
-                listener,
-                device,
-                link,
-                number,
-                offer=offer,
-                display=display,
-                headers=headers,
-                reliable=caller.takes_reliable,
-            )
-
-        call.start(sdp_of(request), place)
+        leg = IcpCall(
+            self._icp_agent,
+            call,
+            device,
+            link,
+            display=display,
+            headers=headers,
+            reliable=caller.takes_reliable,
+            emergency=number in self._policy.emergency_numbers,
+            timeline=self._timeline,
+            policy=self._policy.icp,
+        )
+        call.start(sdp_of(request), leg.place)
 
     def _replaces_at_icp(self, request: Request, device_id: int) -> Headers:
         """A set's Replaces as the ICP is to get it. RemoteProtocolError(481) when it names no dialog that we know."""
@@ -257,12 +255,13 @@ class Calls:
         call.start(offer, place)
 
     def _from_icp(self, transaction: ServerTransaction, device: DeviceRecord, link: IcpLink, call: Call) -> Session:
+        node = link.node_at(transaction.flow.remote) or link.nodes[0]
         return Session.incoming(
             self._icp_agent,
             call.listener(Side.ICP),
             transaction,
-            contact=icp_contact(device, link, self._icp_agent),
-            route=link.destination,
+            contact=icp_contact(device, node, self._icp_agent),
+            route=node.destination,
             credentials=DigestClient(device.icp_username, device.icp_password),
         )
 
@@ -348,19 +347,6 @@ class Calls:
     def on_media_closed(self, call_id: str, stats: RelayStats) -> None:
         """What the relay counted for a call that is over."""
         self._timeline.add(None, Kind.CALL, f"call {call_id}: {stats.summary()}")
-
-    def _watching(self, call: Call, link: IcpLink) -> Callable[[SessionEvent], None]:
-        """The ICP leg's listener, which also notes whether the ICP answers at all."""
-        listener = call.listener(Side.ICP)
-
-        def hear(event: SessionEvent) -> None:
-            if isinstance(event, Refused) and event.local and event.status in (408, 503):
-                link.failed("a call got no answer")
-            else:
-                link.answered()
-            listener(event)
-
-        return hear
 
     def _too_many(self, device_id: int) -> bool:
         held = len(self._by_device.get(device_id, ())) + self.transfers.of(device_id)

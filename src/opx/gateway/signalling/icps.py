@@ -1,43 +1,19 @@
-"""The ICPs as signalling sees them: where each is, and whether it answers."""
+"""The ICPs as signalling sees them: the nodes of each, and which of them serves."""
 
-import ipaddress
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Sequence
 
-from opx.gateway.repository import IcpRecord
+from opx.gateway.repository import IcpRecord, NodeAddress
+from opx.gateway.signalling.nodes import Node, ProbePolicy
 from opx.gateway.signalling.timeline import Kind, Timeline
-from opx.sip.agent import UserAgent, new_call_id, new_tag
-from opx.sip.answering import retry_after_of
-from opx.sip.dialog import MAX_FORWARDS
-from opx.sip.exchange import Outcome
-from opx.sip.flow import Destination, host_port
-from opx.sip.grammar import format_host
-from opx.sip.message import Request, Response
-from opx.sip.timers import Timer
+from opx.sip.agent import UserAgent
+from opx.sip.flow import Address, Destination, Flow
+from opx.sip.locating import Candidate, from_addresses, race
 
-
-class Health(Enum):
-    UNKNOWN = "not asked yet"
-    UP = "answers"
-    DOWN = "does not answer"
-
-
-@dataclass(frozen=True, slots=True)
-class ProbePolicy:
-    """Seconds. An ICP is asked every `interval`; two questions in a row without an answer within `patience`: down."""
-
-    interval: float = 10.0
-    patience: float = 4.0
-    retry_after: int = 30
-    """What sets are told while an ICP is down."""
+__all__ = ["IcpLink", "ProbePolicy"]
 
 
 class IcpLink:
-    """One ICP. Its health comes from OPTIONS, and from what calls and registrations meet with.
-
-    `address` is the ICP's address; None while a host name is not resolved.
-    """
+    """One ICP. `on_change` hears when other nodes may serve than before, with the node that came back, if one did."""
 
     def __init__(
         self,
@@ -45,126 +21,156 @@ class IcpLink:
         agent: UserAgent,
         policy: ProbePolicy,
         timeline: Timeline,
-        on_recovered: Callable[["IcpLink"], None],
+        on_change: Callable[["IcpLink", Node | None], None],
     ) -> None:
         self.record = record
-        self.address: str | None = literal_address(record.host)
-        self.health = Health.UNKNOWN
+        self.nodes: list[Node] = []
         self._agent = agent
         self._policy = policy
         self._timeline = timeline
-        self._on_recovered = on_recovered
-        self._probe_timer: Timer | None = None
-        self._patience_timer: Timer | None = None
+        self._on_change = on_change
         self._started = False
-        self._missed = 0
-        self._asked = 0
-        self._retry_after = 0
+        self._was_available = True
+        self._located = _literal(record)
+        self._rebuild()
+
+    # --- where it is
 
     @property
-    def destination(self) -> Destination:
-        return Destination(self.record.transport, self.address or self.record.host, self.record.port)
+    def names(self) -> list[NodeAddress]:
+        """Its nodes whose host names must be looked up."""
+        return [address for address in self.record.addresses if address.is_name]
 
     @property
-    def domain(self) -> str:
-        """The host part of addresses at this ICP; the port only where it is not the usual one."""
-        if self.record.port in (5060, 5061):
-            return format_host(self.record.host)
-        return host_port((self.record.host, self.record.port))
+    def hosts(self) -> set[str]:
+        """All names and addresses of its nodes."""
+        return {address.host for address in self.record.addresses} | {node.destination.host for node in self.nodes}
 
-    @property
-    def transport_param(self) -> str:
-        return "" if self.record.transport == "UDP" else f";transport={self.record.transport.lower()}"
+    def located(self, address: NodeAddress, candidates: Sequence[Candidate]) -> None:
+        """Where a host name of its leads now; nowhere when there is no candidate."""
+        if self._located.get(address, ()) != tuple(candidates):
+            self._located[address] = tuple(candidates)
+            self._rebuild()
+            self._on_change(self, None)
+
+    def changed(self, record: IcpRecord) -> None:
+        """Its further nodes, its name or its type were changed; what was found out about nodes that stay is kept."""
+        self.record = record
+        kept = {address: self._located[address] for address in record.addresses if address in self._located}
+        self._located = _literal(record) | kept
+        self._rebuild()
+        self._on_change(self, None)
+
+    def _rebuild(self) -> None:
+        before = {(node.address, node.candidate): node for node in self.nodes}
+        nodes: dict[Destination, Node] = {}
+        for position, address in enumerate(self.record.addresses):
+            for candidate in self._located.get(address, ()):
+                node = before.get((address, candidate)) or self._node(address, candidate)
+                node.rank = (position, candidate.priority)
+                nodes.setdefault(node.destination, node)
+        fresh, kept = list(nodes.values()), self.nodes
+        self.nodes = fresh
+        for node in kept:
+            if node not in fresh:
+                node.stop()
+        if self._started:
+            for node in fresh:
+                if node not in kept:
+                    node.start()
+
+    def _node(self, address: NodeAddress, candidate: Candidate) -> Node:
+        return Node(
+            address,
+            candidate,
+            (0, 0),
+            agent=self._agent,
+            policy=self._policy,
+            on_change=self._on_node_change,
+            note=self._note,
+        )
+
+    def node_at(self, remote: Address) -> Node | None:
+        """The node that something came from: by address and port, else by the address alone."""
+        at = [node for node in self.nodes if node.destination.host == remote[0]]
+        return next((node for node in at if node.destination.port == remote[1]), at[0] if at else None)
+
+    def node_named(self, host: str, port: int | None) -> Node | None:
+        """The node that a URI of the PBX's own means."""
+        for node in self.nodes:
+            if host.lower() in (node.destination.host, node.address.host.lower()) and port in (
+                None,
+                node.destination.port,
+            ):
+                return node
+        return None
+
+    def node_of(self, route: Flow | Destination, device_id: int) -> Node:
+        """The node that a call goes on at: the one it is at, else the one that serves. There must be one at all."""
+        at = next((node for node in self.nodes if node.destination == route and node.usable), None)
+        return at or self.any_node(device_id)[0]
+
+    # --- which one serves
+
+    def in_order(self, device_id: int) -> list[Node]:
+        """The nodes that may serve a device now, the one to try first at the head.
+
+        One that was down and is not back for long comes behind the others.
+        """
+        usable = [node for node in self.nodes if node.usable]
+        if len(usable) > 1:
+            usable.sort(key=lambda node: (node.settling, node.rank, race(node.candidate, device_id)))
+        return usable
+
+    def best(self, device_id: int = 0) -> Node | None:
+        """The node that serves a device now."""
+        return next(iter(self.in_order(device_id)), None)
+
+    def any_node(self, device_id: int) -> list[Node]:
+        """As `in_order`, and those that are down behind, for what must be tried whatever it takes."""
+        return [*self.in_order(device_id), *(node for node in self.nodes if not node.usable)]
 
     @property
     def available(self) -> bool:
-        return self.health is not Health.DOWN and self.address is not None
+        return any(node.usable for node in self.nodes)
 
     @property
     def retry_after(self) -> int:
         """Seconds after which a set may try again."""
-        return self._retry_after or self._policy.retry_after
+        waits = [node.left_alone for node in self.nodes]
+        return max(1, round(min(waits))) if waits and all(waits) else self._policy.retry_after
 
-    def resolved(self, address: str) -> None:
-        """Where its host name leads now."""
-        if address != self.address:
-            self.address = address
-            if self._started:
-                self.stop()
-                self.start()
+    def bounded(self, retry_after: int | None) -> int | None:
+        """A Retry-After of the ICP's as a set is told it."""
+        return None if retry_after is None else min(retry_after, self._policy.max_retry_after)
 
-    # --- probing
+    # --- health
 
     def start(self) -> None:
         self._started = True
-        self._probe()
+        for node in self.nodes:
+            node.start()
 
     def stop(self) -> None:
         self._started = False
-        for timer in (self._probe_timer, self._patience_timer):
-            if timer is not None:
-                timer.cancel()
+        for node in self.nodes:
+            node.stop()
 
-    def _probe(self) -> None:
-        self._probe_timer = self._agent.wheel.schedule(self._policy.interval, self._probe)
-        if self.address is None:
-            self.failed("its host name cannot be resolved")
-            return
-        self._asked += 1
-        number = self._asked
-        uri = f"sip:{self.domain}{self.transport_param}"
-        ours = f"<sip:{host_port(self._agent.local)}>"
-        request = Request.new("OPTIONS", uri)
-        request.add("max-forwards", MAX_FORWARDS)
-        request.add("from", f"{ours};tag={new_tag()}")
-        request.add("to", f"<{uri}>")
-        request.add("call-id", new_call_id())
-        request.add("cseq", "1 OPTIONS")
-        request.add("contact", ours)
-        if self._patience_timer is not None:
-            self._patience_timer.cancel()
-        self._patience_timer = self._agent.wheel.schedule(self._policy.patience, self._on_no_answer)
-        self._agent.exchange(request, self.destination, lambda outcome: self._on_answer(outcome, number))
+    def _on_node_change(self, node: Node, recovered: bool) -> None:
+        if self._was_available and not self.available and len(self.nodes) > 1:
+            self._timeline.add(None, Kind.ICP, f"ICP {self.record.name} is down: none of its nodes answers")
+        self._was_available = self.available
+        self._on_change(self, node if recovered else None)
 
-    def _on_no_answer(self) -> None:
-        self._missed += 1
-        if self._missed >= 2 or self.health is Health.UNKNOWN:
-            self.failed("no answer to OPTIONS")
-
-    def _on_answer(self, outcome: Outcome, number: int) -> None:
-        if number != self._asked:
-            return
-        if self._patience_timer is not None:
-            self._patience_timer.cancel()
-        if not isinstance(outcome, Response):
-            self.failed("cannot be reached")
-        elif outcome.status == 503:
-            self._retry_after = retry_after_of(outcome) or 0
-            self.failed("says that it is out of service (503)")
-        else:
-            self.answered()
-
-    # --- what others found out
-
-    def answered(self) -> None:
-        """The ICP has answered something."""
-        self._missed = 0
-        self._retry_after = 0
-        was, self.health = self.health, Health.UP
-        if was is Health.DOWN:
-            self._timeline.add(None, Kind.ICP, f"ICP {self.record.name} answers again")
-            self._on_recovered(self)
-
-    def failed(self, why: str) -> None:
-        """The ICP could not be reached, or says that it is out of service."""
-        if self.health is not Health.DOWN:
-            self.health = Health.DOWN
-            self._timeline.add(None, Kind.ICP, f"ICP {self.record.name} is down: {why}")
+    def _note(self, node: Node, what: str) -> None:
+        which = f"ICP {self.record.name}" if len(self.nodes) == 1 else f"ICP {self.record.name}, node {node},"
+        self._timeline.add(None, Kind.ICP, f"{which} {what}")
 
 
-def literal_address(host: str) -> str | None:
-    """`host` when it is an address already, None for a name."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        return None
+def _literal(record: IcpRecord) -> dict[NodeAddress, tuple[Candidate, ...]]:
+    """What is known without asking DNS."""
+    return {
+        address: from_addresses(address.transport, address.port, [address.host])
+        for address in record.addresses
+        if not address.is_name
+    }

@@ -3,8 +3,8 @@
 from opx.gateway.repository import DeviceRecord
 from opx.gateway.signalling.bindings import LiveBinding
 from opx.gateway.signalling.icp_registrations import icp_contact
-from opx.gateway.signalling.icps import IcpLink
 from opx.gateway.signalling.identity import name_addr
+from opx.gateway.signalling.nodes import Node
 from opx.sip.agent import UserAgent
 from opx.sip.digest import DigestClient
 from opx.sip.flow import host_port
@@ -15,27 +15,29 @@ def call_icp(
     agent: UserAgent,
     listener: Listener,
     device: DeviceRecord,
-    link: IcpLink,
+    node: Node,
     number: str,
     *,
     offer: bytes,
     display: str = "",
     headers: Headers = (),
     reliable: bool = True,
+    patience: float | None = None,
 ) -> Session:
-    """Call `number` at the device's own ICP, with the ICP-side credentials."""
+    """Call `number` at a node of the device's own ICP, with the ICP-side credentials."""
     return Session.call(
         agent,
         listener,
-        link.destination,
-        uri=f"sip:{number}@{link.domain}{link.transport_param}",
-        from_=name_addr(display, device.icp_username, link.domain),
-        to=name_addr("", number, link.domain),
-        contact=icp_contact(device, link, agent),
+        node.destination,
+        uri=f"sip:{number}@{node.domain}{node.transport_param}",
+        from_=name_addr(display, device.icp_username, node.domain),
+        to=name_addr("", number, node.domain),
+        contact=icp_contact(device, node, agent),
         sdp=offer,
         credentials=DigestClient(device.icp_username, device.icp_password),
         headers=headers,
         reliable=reliable,
+        patience=patience,
     )
 
 

@@ -74,14 +74,15 @@ class Messages:
         link = self._links(device.icp_id)
         if not any(b.flow.remote[0] == transaction.flow.remote[0] for b in self._bindings.of(device.id)):
             raise RemoteProtocolError("the phone is not registered from there", status=403)
-        if link is None or not link.available:
+        node = link.best(device.id) if link else None
+        if node is None:
             retry = link.retry_after if link else self._policy.retry_after
             self._refuse(transaction, device.id, 503, f"MESSAGE to {number}: the ICP does not answer", retry)
             return
         message = _message(
-            f"sip:{number}@{link.domain}{link.transport_param}",
-            name_addr(request.from_.display, device.icp_username, link.domain),
-            name_addr("", number, link.domain),
+            f"sip:{number}@{node.domain}{node.transport_param}",
+            name_addr(request.from_.display, device.icp_username, node.domain),
+            name_addr("", number, node.domain),
             request,
         )
         if not self._take_one(device.id):
@@ -91,13 +92,13 @@ class Messages:
 
         def on_final(outcome: Outcome) -> None:
             if isinstance(outcome, Response):
-                link.answered()
+                node.answered()
             else:
-                link.failed("a MESSAGE got no answer")
+                node.doubt()
             self._pass_on(transaction, device.id, f"MESSAGE to {number}", outcome, *status_for_set(outcome))
 
         credentials = DigestClient(device.icp_username, device.icp_password)
-        self._icp_agent.exchange(message, link.destination, on_final, credentials=credentials)
+        self._icp_agent.exchange(message, node.destination, on_final, credentials=credentials)
 
     def from_icp(self, transaction: ServerTransaction, device: DeviceRecord) -> None:
         """A MESSAGE of an ICP for `device`."""

@@ -160,6 +160,11 @@ class Registrar:
         elif self._icps.refused(device.id):
             self._refuse_for_icp(wanted, link)
             self._release(device.id)
+        elif wait := self._icps.wait(device.id):
+            text = f"registration refused: ICP {link.record.name} asked to wait"
+            self._timeline.add(device.id, Kind.REFUSAL, text, once=True)
+            self._refuse(wanted.transaction, 503, wait)
+            self._release(device.id)
         else:
             self._waiting.setdefault(device.id, []).append(wanted)
             wanted.timer = self._wheel.schedule(self._policy.icp_patience, lambda: self._on_patience_over(wanted))
@@ -178,7 +183,6 @@ class Registrar:
         if device is None or link is None:
             return
         if result.state is RegistrationState.REGISTERED:
-            link.answered()
             for wanted in waiting:
                 self._bind(wanted)
             return
@@ -187,7 +191,7 @@ class Registrar:
             text += f"it answered {result.status}" if result.status else "no answer"
             self._timeline.add(device_id, Kind.ICP, text, once=True)
             for wanted in waiting:
-                self._refuse(wanted.transaction, 503, link.retry_after)
+                self._refuse(wanted.transaction, 503, max(link.retry_after, self._icps.wait(device_id)))
         else:
             text = f"ICP {link.record.name} refused the ICP-side credentials ({result.status})"
             self._timeline.add(device_id, Kind.ICP, text, once=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from opx.gateway.signalling.answers import CREDENTIAL_STATUSES
 from opx.gateway.signalling.bodies import BodyRefused, BodyTranslator, take
 from opx.gateway.signalling.icps import IcpLink
+from opx.gateway.signalling.nodes import Node
 from opx.sip.notifier import Gone, Notifier, NotifierEvent, Refreshed
 from opx.sip.subscriber import Closed, Granted, Notified, Over, Subscriber, SubscriberEvent
 from opx.sip.subscription import Content, Reason, State, SubscriptionState
@@ -45,7 +46,7 @@ class RelayedSubscription:
         link: IcpLink,
         notifier: Notifier,
         body: BodyTranslator,
-        subscribe: Callable[[Callable[[SubscriberEvent], None]], Subscriber],
+        subscribe: Callable[[Node, Callable[[SubscriberEvent], None]], Subscriber],
         policy: RenewalPolicy,
         on_end: Callable[["RelayedSubscription", str], None],
         on_trouble: Callable[["RelayedSubscription", str], None],
@@ -54,6 +55,8 @@ class RelayedSubscription:
         self.device_id = device_id
         self.contact = contact
         self.link = link
+        self.node: Node | None = None
+        """Where the one at the ICP is, or was last."""
         self.notifier = notifier
         self._body = body
         self._subscribe = subscribe
@@ -73,10 +76,16 @@ class RelayedSubscription:
         self._schedule(self._policy.patience, self._on_no_answer)
         self._place()
 
-    def renew(self, delay: float) -> None:
-        """The ICP was away and may have forgotten the subscription: ask for it again after `delay` seconds."""
+    def renew(self, delay: float, *, moved: bool = False) -> None:
+        """The ICP was away and may have forgotten the subscription: ask for it again after `delay` seconds.
+
+        With `moved` another node of it does so, anew.
+        """
         if self.notifier.asked or self._over:
             return
+        if self._subscriber is not None and moved:
+            self._subscriber.unsubscribe()
+            self._subscriber = None
         if self._subscriber is not None:
             self._subscriber.refresh(delay)
         else:
@@ -107,18 +116,21 @@ class RelayedSubscription:
     # --- what the ICP does
 
     def _place(self) -> None:
-        if not self._over:
+        node = self.link.best(self.device_id)
+        if not self._over and node is not None:
+            self.node = node
             self._placed_at = self._wheel.now
-            self._subscriber = self._subscribe(self._on_icp)
+            self._subscriber = self._subscribe(node, self._on_icp)
             self._subscriber.start()
 
     def _on_icp(self, event: SubscriberEvent) -> None:
         if self._over:
             return
-        if isinstance(event, Closed) and event.why is Over.UNANSWERED:
-            self.link.failed("a SUBSCRIBE got no answer")
-        elif not (isinstance(event, Closed) and event.why in (Over.SILENT, Over.EXPIRED)):
-            self.link.answered()
+        if self.node is not None:
+            if isinstance(event, Closed) and event.why is Over.UNANSWERED:
+                self.node.doubt()
+            elif not (isinstance(event, Closed) and event.why in (Over.SILENT, Over.EXPIRED)):
+                self.node.answered()
         if isinstance(event, Granted):
             if self.notifier.asked:
                 self._schedule(FIRST_STATE, self._accept_without_state)

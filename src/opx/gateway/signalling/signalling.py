@@ -1,10 +1,10 @@
 """All of signalling in one object, without a socket: two user agents, and what stands between them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from opx.gateway.media.interface import Side
-from opx.gateway.repository import DeviceRecord, IcpRecord
+from opx.gateway.repository import DeviceRecord, IcpRecord, NodeAddress
 from opx.gateway.signalling.admission import Admission
 from opx.gateway.signalling.alg import AlgWatch
 from opx.gateway.signalling.aliases import DialogAliases
@@ -19,6 +19,7 @@ from opx.gateway.signalling.inside import InsideNames, Network
 from opx.gateway.signalling.keepalive import KeepAlive, KeepAlivePolicy
 from opx.gateway.signalling.licences import Licences
 from opx.gateway.signalling.messages import MessagePolicy, Messages
+from opx.gateway.signalling.nodes import Node
 from opx.gateway.signalling.notices import NoticePolicy, Notices
 from opx.gateway.signalling.registrar import BindingStore, Registrar, RegistrarPolicy
 from opx.gateway.signalling.subscriptions import SubscriptionPolicy, Subscriptions
@@ -27,13 +28,14 @@ from opx.sip.agent import ALLOW, UserAgent
 from opx.sip.digest import DigestVerifier
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.exchange import FlowSource
-from opx.sip.flow import Flow
-from opx.sip.message import Request
+from opx.sip.flow import Address, Flow
+from opx.sip.locating import Candidate
 from opx.sip.registration import RegistrationPolicy, RegistrationResult
 from opx.sip.session_timer import SessionTimerPolicy
 from opx.sip.subscription import Reason
 from opx.sip.timers import TimerWheel
 from opx.sip.transactions import ServerTransaction, Timing
+from opx.sip.uri import Uri
 
 WITHIN_CALLS = "INFO, MESSAGE, REFER, NOTIFY"
 SET_ALLOW = f"{ALLOW}, {WITHIN_CALLS}, REGISTER, SUBSCRIBE"
@@ -97,8 +99,15 @@ class Signalling:
             _IcpSide(self), wheel, icp_flows, timing=timing, allow=ICP_ALLOW, session_timer=policy.session_timer
         )
         self.admission = Admission(self.directory, verifier, timeline, lambda: wheel.now)
-        self.icps = IcpRegistrations(self.icp_agent, policy.icp_registration, policy.icp_spread, self._on_icp_result)
         alg = AlgWatch(timeline)
+        self.icps = IcpRegistrations(
+            self.icp_agent,
+            policy.icp_registration,
+            policy.icp_spread,
+            self._on_icp_result,
+            timeline=timeline,
+            patience=policy.calls.icp.patience,
+        )
         self.registrar = Registrar(
             admission=self.admission,
             directory=self.directory,
@@ -161,6 +170,24 @@ class Signalling:
         self._keep_alive = KeepAlive(self.set_agent, policy.keep_alive, self.registrar.bindings, self.registrar.idle)
 
     @property
+    def names(self) -> set[NodeAddress]:
+        """The nodes of ICPs that are known by name, to be looked up."""
+        return {address for link in self._links.values() for address in link.names}
+
+    def located(self, address: NodeAddress, candidates: Sequence[Candidate]) -> None:
+        """Where a name leads now."""
+        for link in self._links.values():
+            if address in link.names:
+                link.located(address, candidates)
+
+    def not_located(self, address: NodeAddress, why: str) -> None:
+        """DNS gave no answer, or one of no use; what it said before still holds."""
+        for link in self._links.values():
+            if address in link.names:
+                text = f"ICP {link.record.name}: {address.host} cannot be resolved: {why}"
+                self.timeline.add(None, Kind.ICP, text, once=True)
+
+    @property
     def links(self) -> list[IcpLink]:
         return list(self._links.values())
 
@@ -201,11 +228,14 @@ class Signalling:
             link = self._links.get(record.id)
             if link is not None and link.record == record:
                 continue
+            if link is not None and link.record.addresses[0] == record.addresses[0]:
+                link.changed(record)
+                continue
             if link is not None:
                 link.stop()
                 changed.add(record.id)
             self._links[record.id] = IcpLink(
-                record, self.icp_agent, self._policy.probe, self.timeline, self._on_recovered
+                record, self.icp_agent, self._policy.probe, self.timeline, self._on_nodes_changed
             )
             if self._started:
                 self._links[record.id].start()
@@ -224,14 +254,14 @@ class Signalling:
     def _on_gone(self, device_id: int) -> None:
         self.subscriptions.drop(device_id)
 
-    def _on_recovered(self, link: IcpLink) -> None:
-        self.icps.recovered(link)
-        self.subscriptions.recovered(link)
+    def _on_nodes_changed(self, link: IcpLink, recovered: Node | None) -> None:
+        self.icps.rebalance(link, recovered)
+        self.subscriptions.rebalance(link, recovered)
 
     def _inside_hosts(self) -> set[str]:
         hosts = {self.icp_agent.local[0]}
         for link in self._links.values():
-            hosts |= {link.record.host, link.address or link.record.host}
+            hosts |= link.hosts
         return hosts
 
     # --- what the sides' applications hand over
@@ -265,13 +295,12 @@ class Signalling:
 
     def _for_device(self, transaction: ServerTransaction) -> None:
         """A request of an ICP for one of its devices."""
-        source = transaction.flow.remote[0]
-        link = next((link for link in self._links.values() if link.address == source), None)
-        if link is None:
-            why = f"{transaction.method} from {source}, which is no ICP"
+        links = self._links_at(transaction.flow.remote)
+        if not links:
+            why = f"{transaction.method} from {transaction.flow.remote[0]}, which is no ICP"
             refuse(self.timeline, transaction, None, 403, why)
             return
-        device = self._device_of(transaction.request, link)
+        link, device = self._whom(links, transaction.request.target)
         if device is None:
             answer(transaction, 404)
         elif transaction.method == "INVITE":
@@ -281,9 +310,23 @@ class Signalling:
         else:
             self.messages.from_icp(transaction, device)
 
-    def _device_of(self, request: Request, link: IcpLink) -> DeviceRecord | None:
-        """Whom a request of an ICP is for: the device that our Contact names, else the user of the URI."""
-        target = request.target
+    def _whom(self, links: Sequence[IcpLink], target: Uri) -> tuple[IcpLink, DeviceRecord | None]:
+        """Whom a request of one of these ICPs is for."""
+        for link in links:
+            device = self._device_of(link, target)
+            if device is not None:
+                return link, device
+        return links[0], None
+
+    def _links_at(self, source: Address) -> list[IcpLink]:
+        """The ICPs that a request may come from. Those that share an address are told apart by their ports, where
+        these say it: a connection comes from any port."""
+        found = [(link, node) for link in self._links.values() if (node := link.node_at(source)) is not None]
+        exact = [link for link, node in found if node.destination.port == source[1]]
+        return exact or [link for link, _ in found]
+
+    def _device_of(self, link: IcpLink, target: Uri) -> DeviceRecord | None:
+        """The device of an ICP that a Request-URI means: by our parameter, else by the user name at the ICP."""
         number = target.param(DEVICE_PARAM)
         if number and number.isascii() and number.isdigit() and len(number) < 10:
             device = self.directory.device(int(number))
@@ -296,12 +339,11 @@ class Signalling:
 
         The phone itself is not asked: its keep-alives tell whether it is there.
         """
-        source = transaction.flow.remote[0]
-        link = next((link for link in self._links.values() if link.address == source), None)
-        if link is None or not transaction.request.target.user:
+        links = self._links_at(transaction.flow.remote)
+        if not links or not transaction.request.target.user:
             self.icp_agent.answer_options(transaction)
             return
-        device = self._device_of(transaction.request, link)
+        _, device = self._whom(links, transaction.request.target)
         if device is None:
             answer(transaction, 404)
         elif any(binding.open for binding in self.registrar.bindings.of(device.id)):

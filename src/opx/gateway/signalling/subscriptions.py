@@ -15,6 +15,7 @@ from opx.gateway.signalling.icp_registrations import icp_contact
 from opx.gateway.signalling.icps import IcpLink
 from opx.gateway.signalling.identity import domain_of, name_addr, number_of
 from opx.gateway.signalling.inside import InsideNames
+from opx.gateway.signalling.nodes import Node
 from opx.gateway.signalling.relayed_subscription import RelayedSubscription, RenewalPolicy
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.agent import UserAgent
@@ -142,8 +143,8 @@ class Subscriptions:
             link=link,
             notifier=notifier,
             body=body,
-            subscribe=lambda listener: self._at_icp(
-                device, link, event.package, number, body.content_type, notifier.once, listener
+            subscribe=lambda node, listener: self._at_icp(
+                device, node, event.package, number, body.content_type, notifier.once, listener
             ),
             policy=self._policy.renewal,
             on_end=self._on_end,
@@ -156,7 +157,7 @@ class Subscriptions:
     def _at_icp(
         self,
         device: DeviceRecord,
-        link: IcpLink,
+        node: Node,
         package: str,
         number: str,
         content_type: str,
@@ -166,11 +167,11 @@ class Subscriptions:
         return Subscriber(
             self._icp_agent,
             listener,
-            link.destination,
-            uri=f"sip:{number}@{link.domain}{link.transport_param}",
-            from_=name_addr("", device.icp_username, link.domain),
-            to=name_addr("", number, link.domain),
-            contact=icp_contact(device, link, self._icp_agent),
+            node.destination,
+            uri=f"sip:{number}@{node.domain}{node.transport_param}",
+            from_=name_addr("", device.icp_username, node.domain),
+            to=name_addr("", number, node.domain),
+            contact=icp_contact(device, node, self._icp_agent),
             event=EventType(package),
             accept=(content_type,),
             credentials=DigestClient(device.icp_username, device.icp_password),
@@ -211,12 +212,16 @@ class Subscriptions:
             if relayed.notifier.route == flow:
                 relayed.notifier.route = None
 
-    def recovered(self, link: IcpLink) -> None:
-        """An ICP came back and may have forgotten everything: ask for all again, with the load spread."""
+    def rebalance(self, link: IcpLink, recovered: Node | None) -> None:
+        """Other nodes of an ICP may serve than before: what is not at its best one is moved, with the load spread.
+
+        What is at a node that came back is asked for again: that may have forgotten everything.
+        """
         position = 0
-        for relayed in list(self._keys):
-            if relayed.link is link:
-                relayed.renew(position / self._policy.spread)
+        for relayed in [relayed for relayed in self._keys if relayed.link is link]:
+            best = link.best(relayed.device_id)
+            if best is not None and (relayed.node is not best or relayed.node is recovered):
+                relayed.renew(position / self._policy.spread, moved=relayed.node is not best)
                 position += 1
 
     # --- what ends them

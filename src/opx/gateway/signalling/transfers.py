@@ -62,7 +62,7 @@ class Transfers:
         if leg is None:
             return
         number = event.refer_to.number
-        if device is None or link is None or not 0 < len(number) <= MAX_NUMBER:
+        if device is None or link is None or not link.nodes or not 0 < len(number) <= MAX_NUMBER:
             leg.answer_transfer(event.id, 404)
         elif side is Side.SET:
             self._from_set(call, device, link, leg, event)
@@ -109,7 +109,7 @@ class Transfers:
         if partner.usage.peer_allows("REFER") is False:
             self._carry_out(call, device, link, leg, event, consultation)
             return
-        target = ReferTo(_at(link.domain, number), replaces)
+        target = ReferTo(_at(link.node_of(partner.route, device.id).domain, number), replaces)
 
         def final(status: int) -> None:
             if status in NO_REFER:
@@ -181,8 +181,10 @@ class Transfers:
             self._connect(partner, consultation, bridge, done)
             return
 
+        node = link.node_of(partner.route, device.id)
+
         def place(listener: Callable[[SessionEvent], None]) -> Session:
-            return call_icp(self._icp_agent, listener, device, link, number, offer=b"", reliable=False)
+            return call_icp(self._icp_agent, listener, device, node, number, offer=b"", reliable=False)
 
         transfer = BlindTransfer(partner, bridge, place, done)
         if not transfer.over:
