@@ -14,11 +14,11 @@ from opx.lab.site import EXTENSIONS
 from opx.sip.message import Request
 from opx.sip.parser import parse
 from support.lab import LiveLab, live_lab, run_in
-from support.namespaces import needs_lab
+from support.namespaces import needs_kernel_alg, needs_lab
 from support.programs import OutsideProgram, needs_program, wait_until
 
 PRIVATE, PUBLIC = "192.168.1.10", HOMES[0].public
-CALL_MILLISECONDS = 2500
+CALL_MILLISECONDS = 3500
 TONE = 700.0
 
 INVITE = b"""\
@@ -105,7 +105,7 @@ one.sendto(text.replace("\\n", "\\r\\n").encode(), ("192.0.2.1", 5060))
 """
 
 
-@needs_lab()
+@needs_kernel_alg()
 def test_the_kernels_own_rewrites_everything_but_the_call_id_which_gives_it_away(tmp_path: Path) -> None:
     lab = Lab(tmp_path, {"home2": Alg.KERNEL})
     view = lab.start()

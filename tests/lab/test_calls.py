@@ -1,5 +1,7 @@
 """Calls across the lab between phones behind each kind of NAT and an office phone; none of them is ours."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from support.programs import needs_program, wait_until
 pytestmark = [needs_lab(), needs_program("baresip", "sipp")]
 
 TONE, OTHER_TONE = 700.0, 900.0
-CALL_MILLISECONDS = 2500
+CALL_MILLISECONDS = 3500
 REGISTER_SECONDS = 10
 
 each_home = pytest.mark.parametrize("home", HOMES, ids=lambda home: f"{home.nat} NAT")
@@ -102,3 +104,10 @@ def test_registrations_heal_by_themselves_after_the_routers_forgot_their_mapping
         for phone in phones.values():
             phone.command("quit")
             phone.wait()
+
+
+def test_a_lab_whose_holder_was_killed_ends_and_says_so(tmp_path: Path) -> None:
+    with live_lab(tmp_path) as lab:
+        os.kill(lab.view.pid, signal.SIGKILL)
+        assert lab.program.wait() == 1
+        assert "the lab is gone: its holder was killed" in lab.text

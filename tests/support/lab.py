@@ -19,7 +19,7 @@ from support.sipp import Sipp
 WAV_HEADER = 44
 SIP_PORT, CONTROL_PORT = 5060, 4444
 """Of a baresip: it has its network for itself."""
-HEARD = 1.5
+HEARD = 1.0
 """Seconds of the other's tone that a recording must hold before a call is ended."""
 
 
@@ -106,4 +106,5 @@ def live_lab(folder: Path, *options: str) -> Iterator[LiveLab]:
     with OutsideProgram(command, folder / "output.txt") as program:
         program.wait_for("the lab is up")
         yield LiveLab(folder, program, find(folder))
-        program.stop()
+        if program.running:
+            program.stop()

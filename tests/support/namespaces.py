@@ -38,6 +38,22 @@ def lab_missing() -> str:
     return "" if trial.returncode == 0 else f"no network namespaces: {trial.stderr.strip()}"
 
 
+@cache
+def kernel_alg_missing() -> str:
+    """Why a router of a lab cannot have the kernel's SIP ALG; "" when it can."""
+    if lab_missing():
+        return lab_missing()
+    user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    rules = 'table ip t { ct helper h { type "sip" protocol udp; }; }'
+    trial = subprocess.run(["unshare", *user, "--net", "nft", rules], capture_output=True)
+    return "" if trial.returncode == 0 else "this kernel has no SIP ALG (nf_nat_sip)"
+
+
+def needs_kernel_alg() -> pytest.MarkDecorator:
+    """Skips a test where the kernel has no SIP ALG."""
+    return pytest.mark.skipif(bool(kernel_alg_missing()), reason=kernel_alg_missing())
+
+
 def needs_lab() -> pytest.MarkDecorator:
     """Skips a test where no lab can be built."""
     return pytest.mark.skipif(bool(lab_missing()), reason=lab_missing())

@@ -53,7 +53,10 @@ def status(folder: Folder = FOLDER) -> None:
     typer.echo(picture(view.algs))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+# What stands behind HOST is the command's, its options included.
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+)
 def shell(
     context: typer.Context,
     host: Annotated[str, typer.Argument(help="home1, home2, gateway, lan, internet, or a home's router.")],
@@ -83,7 +86,9 @@ def rebind(
     router = next((known.router for known in HOMES if known.name == home), None)
     if router is None:
         sys.exit(f"there is no home {home!r}; expected {' or '.join(known.name for known in HOMES)}")
-    sys.exit(subprocess.run([*view.prefix(router), sys.executable, "-m", "opx.lab.rebinding"]).returncode)
+    if subprocess.run([*view.prefix(router), sys.executable, "-m", "opx.lab.rebinding"]).returncode != 0:
+        sys.exit(1)
+    typer.echo(f"{router} has forgotten its mappings")
 
 
 async def _up(lab: Lab, folder: Path) -> int:
@@ -92,6 +97,7 @@ async def _up(lab: Lab, folder: Path) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     view = lab.start()
     site = LabSite(view, folder, typer.echo)
+    gone = asyncio.create_task(asyncio.to_thread(lab.wait))
     try:
         starting = asyncio.create_task(site.start())
         stopping = asyncio.create_task(stopped.wait())
@@ -102,8 +108,10 @@ async def _up(lab: Lab, folder: Path) -> int:
             return 130
         starting.result()
         typer.echo(_welcome(view, folder))
-        await stopping
-        return 0
+        await asyncio.wait({stopping, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            typer.echo("the lab is gone: its holder was killed")
+        return 0 if stopping.done() else 1
     except StartFailed as error:
         typer.echo(f"the lab failed: {error}")
         return 1

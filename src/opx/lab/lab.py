@@ -49,10 +49,13 @@ class Lab:
         strange = [home for home in self._algs if home not in {home.name for home in HOMES}]
         if strange:
             raise LabError(f"there is no home {strange[0]!r}; expected {' or '.join(home.name for home in HOMES)}")
-        self._folder.mkdir(parents=True, exist_ok=True)
         if Path("/run") in self._folder.resolve().parents:
             raise LabError(f"{self._folder} is below /run, which a lab covers with its own; take another folder")
-        self._state = (self._folder / STATE).open("a+", encoding="utf-8")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._state = (self._folder / STATE).open("a+", encoding="utf-8")
+        except OSError as error:
+            raise LabError(f"cannot write to {self._folder}: {error.strerror}") from None
         try:
             fcntl.flock(self._state, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -77,6 +80,11 @@ class Lab:
         self._state.write(json.dumps({"pid": view.pid, "algs": view.algs}))
         self._state.flush()
         return view
+
+    def wait(self) -> None:
+        """Until the lab is gone, by `stop` or because its holder was killed."""
+        assert self._holder is not None
+        self._holder.wait()
 
     def stop(self) -> None:
         """Ends the holder, and with it everything in the lab."""

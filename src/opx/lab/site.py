@@ -44,16 +44,12 @@ class LabSite:
         await self._supervisor.start(
             [
                 self._program("PBX node", "lan", "pbx", "run", "--config", str(folder / "pbx.toml")),
-                self._program("gateway", "gateway", "gateway", "run", "--config", str(folder / "gateway.toml")),
-            ]
-        )
-        await self._supervisor.start(
-            [
                 self._program(
                     *("office phone", "lan", "phone", "run", *office, "--server", PBX, "--local", OFFICE_PHONE),
                     *("--tone", str(OFFICE_TONE)),
                     lasting=False,
-                )
+                ),
+                self._program("gateway", "gateway", "gateway", "run", "--config", str(folder / "gateway.toml")),
             ]
         )
         try:
