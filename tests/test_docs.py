@@ -1,5 +1,6 @@
 """What the documentation says is so: its links lead somewhere, its code runs, its settings load."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import pytest
 from opx.config import parse_settings
 from opx.gateway.importing import ImportFile
 from opx.gateway.settings import GatewaySettings
+from opx.pbx.api import System, build_api
+from opx.pbx.features.codes import Feature
+from opx.pbx.options import DEFAULT_CODES
+from opx.pbx.settings import PbxSettings
+from support.office import Office
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,3 +54,30 @@ def test_the_settings_of_the_gateway_page_load() -> None:
     settings, devices = blocks("gateway.md", "toml")
     assert parse_settings(GatewaySettings, settings, "gateway.md").limits.licences == 50
     assert parse_settings(ImportFile, devices, "gateway.md").device[0].icp_username == "1001"
+
+
+def test_the_settings_of_the_pbx_page_load() -> None:
+    (text,) = blocks("pbx.md", "toml")
+    settings = parse_settings(PbxSettings, text, "pbx.md")
+    assert settings.node_options().codes[Feature.PICKUP_GROUP] == "*88"
+
+
+def test_the_codes_of_the_pbx_page_are_the_defaults() -> None:
+    page = (ROOT / "docs" / "pbx.md").read_text()
+    rows = re.findall(r"^\| `([0-9*#]+)`.*\| `(\w+)` \|$", page, re.MULTILINE)
+    told = {setting: code for code, setting in rows}
+    assert told == {feature.value: code for feature, code in DEFAULT_CODES.items()}
+
+
+def test_the_api_calls_of_the_pbx_page_are_served() -> None:
+    page = (ROOT / "docs" / "pbx.md").read_text()
+    told = re.findall(r"^api (?:-X (\w+) +)?\$at(\S+)(?: -d '(.*?)')?", page, re.MULTILINE)
+    assert len(told) >= 9
+    app = build_api(Office().node, None, "t", System(name="", version="", ct_gateway_version=""))  # type: ignore[arg-type]
+    paths = app.openapi()["paths"]
+    for method, path, body in told:
+        served = paths[re.sub(r"/extensions/\d+", "/api/v1/extensions/{number}", path)]
+        assert (method or "GET").lower() in served, path
+        assert bool(body) == ("requestBody" in served[(method or "GET").lower()]), path
+        if body:
+            json.loads(body)

@@ -44,18 +44,13 @@ class Office:
 
     def party(self, record: ExtensionRecord) -> Party:
         """Who calls when the phone of `record` does."""
-        guest = self.extensions.get(self.guest_of(record.number), record)
+        guest = self.extensions.get(self.states.guest_at(record.number), record)
         return Party(guest.number, guest.name or guest.number, record.number)
-
-    def guest_of(self, phone: str) -> str:
-        """The hot desk extension that is logged in at a phone, "" when there is none."""
-        # A handful of extensions are logged in at a time; an index of its own would have to be kept right.
-        return next((number for number, state in self.states.items() if state.phone == phone), "")
 
     def contact_of(self, number: str) -> Contact | None:
         """Where calls for an extension ring; None when it has no phone, or has lent it to a hot desk extension."""
         host = self.states.of(number).phone
-        if not host and self.guest_of(number):
+        if not host and self.states.guest_at(number):
             return None
         contacts = self.registrar.contacts(host or number)
         return contacts[-1] if contacts else None

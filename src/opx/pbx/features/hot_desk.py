@@ -62,14 +62,14 @@ class HotDesk:
         """Have an extension at a phone, whoever was there and wherever it was; "" is nowhere."""
         states = self._office.states
         if phone:
-            guest = self._office.guest_of(phone)
+            guest = self._office.states.guest_at(phone)
             if guest and guest != number:
                 states.put(guest, replace(states.of(guest), phone=""))
         states.put(number, replace(states.of(number), phone=phone))
 
     def log_out(self, phone: str) -> bool:
         """Log out whoever is logged in at a phone; whether somebody was."""
-        guest = self._office.guest_of(phone)
+        guest = self._office.states.guest_at(phone)
         if guest:
             self.place(guest, "")
         return bool(guest)

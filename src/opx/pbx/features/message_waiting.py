@@ -44,10 +44,10 @@ class MessageWaiting:
             send_notice(self._office, contacts[-1], EVENT, self._content(phone, 0))
 
     def _state(self, phone: str) -> FeatureState:
-        return self._office.states.of(self._office.guest_of(phone) or phone)
+        return self._office.states.of(self._office.states.guest_at(phone) or phone)
 
     def _content(self, phone: str, document: int) -> Content:
         state = self._state(phone)
         counts = MessageCount("voice-message", state.new_messages, state.old_messages, (0, 0))
-        account = str(self._office.uri_of(self._office.guest_of(phone) or phone))
+        account = str(self._office.uri_of(self._office.states.guest_at(phone) or phone))
         return Content(CONTENT_TYPE, MessageSummary(state.new_messages > 0, account, (counts,)).encode())

@@ -30,6 +30,7 @@ class FeatureStates:
 
     def __init__(self, states: Mapping[str, FeatureState]) -> None:
         self._states = dict(states)
+        self._guests = {state.phone: number for number, state in states.items() if state.phone}
         self._listeners: list[Changed] = []
 
     def watch(self, listener: Changed) -> None:
@@ -42,18 +43,30 @@ class FeatureStates:
     def items(self) -> list[tuple[str, FeatureState]]:
         return list(self._states.items())
 
+    def guest_at(self, phone: str) -> str:
+        """The hot desk extension that is logged in at a phone, "" when there is none."""
+        return self._guests.get(phone, "")
+
     def put(self, number: str, state: FeatureState) -> None:
         """Replace a state; nobody hears of it when nothing is different."""
         before = self.of(number)
         if state == before:
             return
         self._states[number] = state
+        self._move(number, before.phone, state.phone)
         for listener in self._listeners:
             listener(number, before, state)
 
     def forget(self, number: str) -> None:
         """The extension was removed, and what was kept of it with it."""
-        self._states.pop(number, None)
+        state = self._states.pop(number, _OFF)
+        self._move(number, state.phone, "")
+
+    def _move(self, number: str, before: str, after: str) -> None:
+        if self._guests.get(before) == number:
+            del self._guests[before]
+        if after:
+            self._guests[after] = number
 
 
 _OFF = FeatureState()
