@@ -50,7 +50,7 @@ class Account:
 class AccountRegistration:
     """`tried` is set with the first result, `registered` while the server has the account.
 
-    `contact` gives our URI once the phone listens.
+    `contact` gives our URI once the phone listens; `on_registered` hears each time that the server has it anew.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class AccountRegistration:
         contact: Callable[[], str],
         expires: int,
         say: Callable[[str], None],
+        on_registered: Callable[[], None],
     ) -> None:
         self.result: RegistrationResult | None = None
         self.registered = asyncio.Event()
@@ -71,6 +72,7 @@ class AccountRegistration:
         self._contact = contact
         self._expires = expires
         self._say = say
+        self._on_registered = on_registered
         self._client: ClientRegistration | None = None
 
     @property
@@ -108,8 +110,9 @@ class AccountRegistration:
         self.tried.set()
         if result.state is RegistrationState.REGISTERED:
             if not self.registered.is_set():
+                self.registered.set()
                 self._say(f"registered at {self._account.server} for {result.expires:.0f} s")
-            self.registered.set()
+                self._on_registered()
         else:
             self.registered.clear()
             self._say(f"not registered: {result.state.value} ({result.status or 'no answer'})")

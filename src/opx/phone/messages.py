@@ -36,6 +36,11 @@ class MessageLamp:
         self._say = say
         self._subscriber: Subscriber | None = None
 
+    @property
+    def watched(self) -> bool:
+        """A subscription is alive or asked for."""
+        return self._subscriber is not None and not self._subscriber.over
+
     def subscribe(self) -> None:
         """Ask the server to be told, and go on asking."""
         self._subscriber = Subscriber(

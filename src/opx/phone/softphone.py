@@ -64,7 +64,7 @@ class Softphone:
         self._stack.attach(self.agent)
         credentials = DigestClient(account.auth_name or account.username, account.password)
         own = (self.agent, account, credentials)
-        self._registration = AccountRegistration(*own, lambda: self.contact, expires, self._say)
+        self._registration = AccountRegistration(*own, lambda: self.contact, expires, self._say, self._on_registered)
         self._transfers = PhoneTransfers(account, lambda: self._calls, self._say)
         media = MediaSettings(local, rtp_ports, source, max_heard)
         self._calls = PhoneCalls(
@@ -127,8 +127,6 @@ class Softphone:
     def register(self) -> None:
         """Begin to register, and go on refreshing; `tried` is set with the first result, `registered` with success."""
         self._registration.start()
-        if self._watch_messages:
-            self.messages.subscribe()
 
     def call(self, number: str) -> PhoneCall:
         """Call a number, or dial a feature code; calls that are going on are put on hold first."""
@@ -178,6 +176,11 @@ class Softphone:
 
     def on_keepalive(self, flow: Flow) -> None:
         """The server keeps the way open."""
+
+    def _on_registered(self) -> None:
+        # A server that knows its phones by their registrations takes no subscription before.
+        if self._watch_messages and not self.messages.watched:
+            self.messages.subscribe()
 
     def _on_notify(self, transaction: ServerTransaction) -> None:
         request = transaction.request
