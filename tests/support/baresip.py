@@ -40,11 +40,14 @@ def write_configuration(
     local: str = LOCAL,
     tone: float = TONE,
     interval: int = 120,
+    applications: Sequence[str] = (),
 ) -> None:
     """Its configuration folder: an account at `server`, a tone as the microphone, recordings beside it.
 
-    `interval` is how many seconds it registers for.
+    `interval` is how many seconds it registers for. `applications` are further modules, such as mwi, which subscribes
+    to messages waiting.
     """
+    modules = "".join(f"module_app {name}.so\n" for name in applications)
     folder.mkdir(parents=True, exist_ok=True)
     wav.write(folder / "tone.wav", tones.sine(tone, 8000 * 60))
     (folder / "config").write_text(f"""\
@@ -64,7 +67,7 @@ module sndfile.so
 module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
-ctrl_tcp_listen {LOCAL}:{control_port}
+{modules}ctrl_tcp_listen {LOCAL}:{control_port}
 snd_path {folder}
 """)
     (folder / "accounts").write_text(
@@ -72,6 +75,16 @@ snd_path {folder}
         f";answermode=auto;audio_codecs=PCMU/8000/1;regint={interval}\n"
     )
     (folder / "contacts").write_text("")
+
+
+def take_account(folder: Path) -> str:
+    """Take the account out of the configuration, to be given with the command uanew once the phone runs.
+
+    Its mwi module subscribes without end when it is registered before its first timer, a millisecond after the start.
+    """
+    account = (folder / "accounts").read_text().strip()
+    (folder / "accounts").write_text("")
+    return account
 
 
 class Baresip(OutsideProgram):
