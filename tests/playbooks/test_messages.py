@@ -260,7 +260,8 @@ def test_what_the_gateway_says_it_can_do_is_true() -> None:
     answer = chat.outcomes[-1]
     assert isinstance(answer, Response)
     assert answer.values("allow-events") == ["message-summary", "dialog", "presence"]
-    assert "application/sdp" in answer.values("accept")
+    assert answer.values("accept") == ["application/sdp", "text/plain"]
+    assert {"timer", "replaces"} < set(answer.values("supported"))
     allowed = answer.values("allow")
     assert {"SUBSCRIBE", "NOTIFY", "MESSAGE", "REGISTER"} < set(allowed)
     for method in ("PUBLISH", "X"):

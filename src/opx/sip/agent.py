@@ -5,7 +5,7 @@ application hears of requests outside any dialog; sessions hear of their own.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from opx.sip.dialog import Dialog, DialogId
@@ -72,6 +72,7 @@ class UserAgent:
         supported: tuple[str, ...] = SUPPORTED,
         session_timer: SessionTimerPolicy | None = None,
         allow_events: str = "",
+        accept: Sequence[str] = ("application/sdp",),
         sent_by: Callable[[Flow], str] = lambda flow: host_port(flow.local),
     ) -> None:
         self.wheel = wheel
@@ -82,6 +83,7 @@ class UserAgent:
         self.supported_text = ", ".join(supported)
         self.session_timer = session_timer or SessionTimerPolicy()
         self.allow_events = allow_events
+        self.accept = ", ".join(accept)
         self.layer = TransactionLayer(self, wheel, timing, wake=flows.wake, sent_by=sent_by)
         self.timing = self.layer.timing
         self._screening = Screening(frozenset(supported), new_tag)
@@ -183,7 +185,7 @@ class UserAgent:
         """Answer OPTIONS with what this user agent can do (RFC 3261 section 11.2)."""
         response = transaction.request.reply(200, to_tag=new_tag())
         response.add("allow", self.allow)
-        response.add("accept", "application/sdp")
+        response.add("accept", self.accept)
         response.add("supported", self.supported_text)
         if self.allow_events:
             response.add("allow-events", self.allow_events)

@@ -196,6 +196,8 @@ def translator(package: str, names: OutsideNames, aliases: DialogAliases, watche
     raise KeyError(package)
 
 
+CONTENT_TYPES = (message_summary.CONTENT_TYPE, dialog_info.CONTENT_TYPE, pidf.CONTENT_TYPE)
+
 PACKAGES = ("message-summary", "dialog", "presence")
 """Event packages whose bodies can be written anew. Others speak of the inside (reg, ua-profile) or are not open."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from opx.gateway.media.interface import Side
 from opx.gateway.repository import DeviceRecord, IcpRecord, NodeAddress
+from opx.gateway.signalling import bodies, messages, notices
 from opx.gateway.signalling.admission import Admission
 from opx.gateway.signalling.alg import AlgWatch
 from opx.gateway.signalling.aliases import DialogAliases
@@ -41,6 +42,9 @@ WITHIN_CALLS = "INFO, MESSAGE, REFER, NOTIFY"
 SET_ALLOW = f"{ALLOW}, {WITHIN_CALLS}, REGISTER, SUBSCRIBE"
 ICP_ALLOW = f"{ALLOW}, {WITHIN_CALLS}"
 """What the gateway takes on each side."""
+SET_ACCEPT = ("application/sdp", messages.TEXT)
+ICP_ACCEPT = (*SET_ACCEPT, *bodies.CONTENT_TYPES, *sorted(notices.XML_TYPES))
+"""Bodies that it reads on each side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,17 @@ class Signalling:
             timing=timing,
             allow=SET_ALLOW,
             allow_events=", ".join(policy.subscriptions.packages),
+            accept=SET_ACCEPT,
             session_timer=policy.session_timer,
         )
         self.icp_agent = UserAgent(
-            _IcpSide(self), wheel, icp_flows, timing=timing, allow=ICP_ALLOW, session_timer=policy.session_timer
+            _IcpSide(self),
+            wheel,
+            icp_flows,
+            timing=timing,
+            allow=ICP_ALLOW,
+            accept=ICP_ACCEPT,
+            session_timer=policy.session_timer,
         )
         self.admission = Admission(self.directory, verifier, timeline, lambda: wheel.now)
         alg = AlgWatch(timeline)
