@@ -3,7 +3,7 @@
 import pytest
 
 from opx.gateway.signalling.alg import MAX_FLOWS, AlgWatch, in_description, in_registration
-from opx.gateway.signalling.bindings import Change
+from opx.gateway.signalling.bindings import Change, LiveBinding
 from opx.gateway.signalling.timeline import Entry, Timeline
 from opx.lab.mangling import inward, outward
 from opx.lab.plan import Alg
@@ -72,6 +72,7 @@ def test_what_stun_could_explain_too_is_a_hint(via: str, contact: str, call_id: 
         pytest.param("192.168.1.1:5060", f"<sip:tw1@{HOME}:5060>", "a7", id="an address from its settings"),
         pytest.param("phone.example:5060", f"<{PUBLIC_URI}>", "a7", id="a Via with a name"),
         pytest.param("203.0.113.77:40001", "<sip:tw1@192.168.1.1>", "a7", id="another address that begins alike"),
+        pytest.param("203.0.113.77", "<sip:tw1@203.0.113.77>", "a7@192.168.1.1", id="the same in Via and Contact"),
         pytest.param(f"{HOME}:40001", "<tel:+49301234>", "a7", id="no SIP Contact"),
         pytest.param(f"{HOME}:40001", "*", "a7", id="no Contact at all"),
         pytest.param(f"{HOME}:40001", f"<sip:{HOME}", "a7", id="an unreadable Contact"),
@@ -84,6 +85,12 @@ def test_what_honest_phones_send_shows_nothing(via: str, contact: str, call_id: 
 def test_a_source_that_is_private_itself_shows_nothing() -> None:
     source = ("10.9.8.50", 5060)
     assert in_registration(register("10.9.8.50:5060", "<sip:tw1@192.168.1.1>"), source) is None
+
+
+def test_nor_does_a_description_from_a_private_source() -> None:
+    source = ("10.9.8.50", 5060)
+    request = invite(description("10.9.8.50", 40000), via="10.9.8.50:5060", contact="<sip:tw1@10.9.8.50>")
+    assert in_description(request, source) is None
 
 
 def invite(body: bytes, via: str = "192.168.1.1:5060", contact: str = "<sip:tw1@192.168.1.1:5060>") -> Request:
@@ -274,11 +281,33 @@ def test_a_phone_that_comes_back_with_credentials_was_told_before() -> None:
     assert said(site) == []
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def watching() -> tuple[AlgWatch, list[Entry], Flow]:
     entries: list[Entry] = []
-    watch = AlgWatch(Timeline([entries.append], clock=lambda: 0.0))
+    return AlgWatch(Timeline([entries.append], clock=lambda: 0.0)), entries, Flow("UDP", (OUTSIDE, 5060), SOURCE)
+
+
+def test_a_router_that_was_named_is_not_named_again_for_its_descriptions() -> None:
+    watch, entries, flow = watching()
+    watch.registering(register(f"{HOME}:40001", "<sip:tw1@192.168.1.1>"), flow)
+    watch.bound(1, flow, Change(fresh=True, moved=False))
+    watch.calling(1, invite(description(HOME, 40000)), flow)
+    assert len(entries) == 1
+
+
+def test_another_contact_on_the_same_flow_is_no_new_place() -> None:
+    watch, entries, flow = watching()
+    watch.registering(register(f"{HOME}:40001", "<sip:tw1@192.168.1.1>"), flow)
+    for elsewhere in (False, True):
+        old = flow._replace(remote=(HOME, 40999)) if elsewhere else flow
+        binding = LiveBinding(1, PUBLIC_URI, "", old, "a7", 1, "", 0.0, 300.0)
+        watch.bound(1, flow, Change(fresh=False, moved=False, removed=(binding,)))
+        assert len(entries) == elsewhere
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    watch, entries, flow = watching()
     careless = register(f"{HOME}:40001", "<sip:tw1@192.168.1.1>")
-    here, there = (Flow("UDP", (OUTSIDE, 5060), SOURCE, serial) for serial in (1, 2))
+    here, there = (flow._replace(serial=serial) for serial in (1, 2))
     watch.registering(careless, here)
     watch.registering(careless, there)
     for port in range(MAX_FLOWS - 1):
