@@ -49,7 +49,7 @@ _canonical: dict[str, str] = {}
 _display: dict[str, str] = {}
 
 lookup = _canonical.get
-"""A spelling that was met before; the parser asks this first, for every line of every message."""
+"""A spelling that was met before and is a token; the parser asks this first, for every line of every message."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -63,7 +63,7 @@ def canonical(name: str) -> str:
     if known is None:
         lower = name.strip().lower()
         known = sys.intern(_COMPACT.get(lower, lower))
-        if len(_canonical) < MAX_KNOWN_NAMES:
+        if len(_canonical) < MAX_KNOWN_NAMES and is_token(known):
             _canonical[name] = known
     return known
 
@@ -191,3 +191,16 @@ _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
 
 def format_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+_USUAL_NAMES = (
+    *("Via", "From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Content-Length", "Content-Type"),
+    *("Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate", "User-Agent", "Server"),
+    *("Allow", "Supported", "Require", "Expires", "Route", "Record-Route", "Accept", "Subject", "Event", "Date"),
+    *("Organization", "Priority", "Warning", "Retry-After", "Min-Expires", "P-Asserted-Identity", "Session-Expires"),
+    *("Min-SE", "Reason"),
+)
+# Known from the start, so that no flood of invented names keeps the usual ones out.
+for _name in _USUAL_NAMES:
+    for _spelling in (_name, _name.lower()):
+        display_name(canonical(_spelling))

@@ -1,5 +1,6 @@
 """Typed values of single headers that are not addresses."""
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,10 +16,15 @@ class CSeq(NamedTuple):
 
 
 MAX_CSEQ = 2**31 - 1
+_USUAL_CSEQ = re.compile(r"([0-9]{1,9}) ([A-Z]+)\Z")
 
 
 def parse_cseq(text: str) -> CSeq:
     """RemoteProtocolError when malformed or out of range (section 8.1.1.5)."""
+    usual = _USUAL_CSEQ.match(text)
+    if usual is not None:
+        digits, method = usual.groups()
+        return CSeq(int(digits), method)
     parts = text.split()
     if len(parts) != 2 or not (parts[0].isascii() and parts[0].isdigit()) or len(parts[0]) > 12:
         raise RemoteProtocolError("malformed CSeq")

@@ -1,15 +1,16 @@
 """Messages that decode only what is asked for.
 
-A message keeps its header lines as they came, with a list of their canonical names beside them; a typed value is made
-when it is first wanted. Most messages pass through a server with four or five of their twenty headers looked at, and
-are answered by copying lines.
+A message keeps its header lines as they came, with a list of their canonical names beside them, and the first value
+of each name at hand; a typed value is made when it is first wanted. Most messages pass through a server with four or
+five of their twenty headers looked at, and are answered by copying lines.
 """
 
+import re
 from collections.abc import Iterator
 
 from opx.sip.address import NameAddr
 from opx.sip.errors import LocalProtocolError, RemoteProtocolError
-from opx.sip.grammar import canonical, display_name, has_control, is_token, split_commas
+from opx.sip.grammar import canonical, display_name, has_control, is_token, lookup, split_commas
 from opx.sip.headers import CSeq, Via, parse_cseq
 from opx.sip.reasons import REASONS
 from opx.sip.uri import Uri
@@ -24,12 +25,16 @@ MAX_DELTA = 2**32 - 1
 class Message:
     """What requests and responses share. Header names are canonical: lower case, long form."""
 
-    __slots__ = ("_cseq", "_lines", "_names", "_via", "body")
+    __slots__ = ("_cseq", "_first", "_lines", "_names", "_via", "body")
 
-    def __init__(self, lines: list[str], names: list[str], body: bytes = b"") -> None:
+    def __init__(
+        self, lines: list[str], names: list[str], body: bytes = b"", first: dict[str, str] | None = None
+    ) -> None:
         self._lines = lines
         self._names = names
         self.body = body
+        # The first value of each name, stripped; None until somebody asks, for many responses are only sent.
+        self._first = first
         self._cseq: CSeq | None = None
         self._via: Via | None = None
 
@@ -46,11 +51,17 @@ class Message:
 
     def get(self, name: str) -> str | None:
         """The value of the first line of that name, stripped; None when there is none."""
-        try:
-            line = self._lines[self._names.index(name)]
-        except ValueError:
-            return None
-        return line[line.index(":") + 1 :].strip()
+        first = self._first
+        if first is None:
+            first = self._first = self._read_first()
+        return first.get(name)
+
+    def _read_first(self) -> dict[str, str]:
+        first: dict[str, str] = {}
+        for line, name in zip(self._lines, self._names, strict=True):
+            if name not in first:
+                first[name] = line[line.index(":") + 1 :].strip()
+        return first
 
     def get_all(self, name: str) -> list[str]:
         """The values of all lines of that name, stripped, in order."""
@@ -76,6 +87,8 @@ class Message:
         name, line = _line(name, value)
         self._names.append(name)
         self._lines.append(line)
+        if self._first is not None:
+            self._first.setdefault(name, value.strip())
         self._forget(name)
 
     def prepend(self, name: str, value: str) -> None:
@@ -84,6 +97,8 @@ class Message:
         index = self._names.index(name) if name in self._names else 0
         self._names.insert(index, name)
         self._lines.insert(index, line)
+        if self._first is not None:
+            self._first[name] = value.strip()
         self._forget(name)
 
     def set(self, name: str, value: str) -> None:
@@ -98,12 +113,16 @@ class Message:
         else:
             self._names.append(name)
             self._lines.append(line)
+        if self._first is not None:
+            self._first[name] = value.strip()
         self._forget(name)
 
     def remove(self, name: str) -> None:
         for index in range(len(self._names) - 1, -1, -1):
             if self._names[index] == name:
                 del self._names[index], self._lines[index]
+        if self._first is not None:
+            self._first.pop(name, None)
         self._forget(name)
 
     def _forget(self, name: str) -> None:
@@ -226,8 +245,16 @@ class Request(Message):
 
     __slots__ = ("method", "uri")
 
-    def __init__(self, method: str, uri: str, lines: list[str], names: list[str], body: bytes = b"") -> None:
-        super().__init__(lines, names, body)
+    def __init__(
+        self,
+        method: str,
+        uri: str,
+        lines: list[str],
+        names: list[str],
+        body: bytes = b"",
+        first: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(lines, names, body, first)
         self.method = method
         self.uri = uri
 
@@ -236,7 +263,7 @@ class Request(Message):
         """An empty request of our own. LocalProtocolError when method or URI cannot stand in a request line."""
         if not is_token(method) or not uri or " " in uri or "\t" in uri or has_control(uri):
             raise LocalProtocolError("a request line needs a token and a URI without white space")
-        return cls(method, uri, [], [])
+        return cls(method, uri, [], [], b"", {})
 
     @property
     def start_line(self) -> str:
@@ -272,6 +299,12 @@ class Request(Message):
         except ValueError:
             return
         line = self._lines[index]
+        usual = _USUAL_TOP_VIA.match(line)
+        if usual is not None:
+            # What nearly every phone sends: one Via that asks for rport and claims nothing itself.
+            before, after = usual.groups()
+            self._stamped(index, f"{before}{after};rport={port};received={host}")
+            return
         top, comma, rest = line.partition(",")
         parts = top.split(";")
         kept = []
@@ -289,15 +322,28 @@ class Request(Message):
         if asked or not _same_host(sent_by, host):
             kept.append(f"received={host}")
         stamped = ";".join((head, *kept))
-        self._lines[index] = f"{stamped},{rest}" if comma else stamped
+        self._stamped(index, f"{stamped},{rest}" if comma else stamped)
+
+    def _stamped(self, index: int, line: str) -> None:
+        self._lines[index] = line
         self._via = None
+        if self._first is not None:
+            self._first["via"] = line[line.index(":") + 1 :].strip()
 
 
 class Response(Message):
     __slots__ = ("reason", "status")
 
-    def __init__(self, status: int, reason: str, lines: list[str], names: list[str], body: bytes = b"") -> None:
-        super().__init__(lines, names, body)
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        lines: list[str],
+        names: list[str],
+        body: bytes = b"",
+        first: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(lines, names, body, first)
         self.status = status
         self.reason = reason
 
@@ -307,13 +353,16 @@ class Response(Message):
 
 
 _COPIED = frozenset(("via", "from", "to", "call-id", "cseq"))
+_USUAL_TOP_VIA = re.compile(r"([^;,\"]*[^;,\"\s](?:;branch=[^;,\"\s]*)?);rport((?:;branch=[^;,\"\s]*)?)\Z")
 
 
 def _line(name: str, value: str) -> tuple[str, str]:
-    name = canonical(name)
-    if has_control(value) or not is_token(name):
+    known = lookup(name)
+    # `isprintable` costs a tenth of a search and settles it for nearly every value.
+    if (not value.isprintable() and has_control(value)) or (known is None and not is_token(canonical(name))):
         raise LocalProtocolError(f"{name!r} cannot hold line breaks or control characters")
-    return name, f"{display_name(name)}: {value}"
+    known = known or canonical(name)
+    return known, f"{display_name(known)}: {value}"
 
 
 def _clean(reason: str) -> str:

@@ -93,41 +93,49 @@ def _parse_lines(lines: list[str]) -> Request | Response:
     del lines[0]
     if len(lines) > MAX_HEADERS:
         raise RemoteProtocolError("there are too many headers", status=513)
-    names = []
+    names: list[str] = []
+    first: dict[str, str] = {}
     broken = False
     for line in lines:
-        name, colon, _ = line.partition(":")
-        known = lookup(name) or canonical(name)
-        if not colon or not known or (known not in _KNOWN and not is_token(known)):
+        name, colon, value = line.partition(":")
+        known = lookup(name)
+        if known is None:
+            known = canonical(name)
+            if not is_token(known):
+                colon = ""
+        if not colon:
             broken = True
-            known = "x-unreadable"
+            known = _UNREADABLE
         names.append(known)
+        if known not in first:
+            first[known] = value.strip()
     if broken:
-        lines[:] = [line for line, name in zip(lines, names, strict=True) if name != "x-unreadable"]
-        names = [name for name in names if name != "x-unreadable"]
+        lines[:] = [line for line, name in zip(lines, names, strict=True) if name != _UNREADABLE]
+        names = [name for name in names if name != _UNREADABLE]
+        del first[_UNREADABLE]
     if start.startswith("SIP/"):
         if broken:
             raise RemoteProtocolError("a header line cannot be read")
-        return _response(start, lines, names)
-    request = _request(start, lines, names)
+        return _response(start, lines, names, first)
+    request = _request(start, lines, names, first)
     if broken:
         raise RemoteProtocolError("a header line cannot be read", request=request)
     return request
 
 
-def _request(start: str, lines: list[str], names: list[str]) -> Request:
+def _request(start: str, lines: list[str], names: list[str], first: dict[str, str]) -> Request:
     parts = start.split(" ")
     if len(parts) != 3 or not parts[1]:
         # Answerable where the method can be told, so that an honest sender learns what is wrong.
         words = start.split()
         if len(words) > 2 and is_token(words[0]) and words[-1].upper().startswith("SIP/"):
-            request = Request(words[0], "sip:invalid", lines, names)
+            request = Request(words[0], "sip:invalid", lines, names, b"", first)
             raise RemoteProtocolError("malformed request line", request=request)
         raise RemoteProtocolError("malformed request line")
     method, uri, version = parts
     if not is_token(method):
         raise RemoteProtocolError("malformed request line")
-    request = Request(method, uri, lines, names)
+    request = Request(method, uri, lines, names, b"", first)
     if version != "SIP/2.0" and version.upper() != "SIP/2.0":
         if version.upper().startswith("SIP/"):
             raise RemoteProtocolError("only SIP/2.0 is spoken here", status=505, request=request)
@@ -135,14 +143,14 @@ def _request(start: str, lines: list[str], names: list[str]) -> Request:
     return request
 
 
-def _response(start: str, lines: list[str], names: list[str]) -> Response:
+def _response(start: str, lines: list[str], names: list[str], first: dict[str, str]) -> Response:
     version, _, rest = start.partition(" ")
     code, _, reason = rest.partition(" ")
     if version.upper() != "SIP/2.0":
         raise RemoteProtocolError("only SIP/2.0 is spoken here", status=505)
     if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "1" <= code[0] <= "6":
         raise RemoteProtocolError("malformed status line")
-    return Response(int(code), reason, lines, names)
+    return Response(int(code), reason, lines, names, b"", first)
 
 
 def content_length(message: Request | Response) -> int | None:
@@ -167,23 +175,22 @@ def validate(message: Request | Response) -> None:
 
 
 def _check(message: Request | Response) -> None:
+    via, from_, to, call_id, _ = values = [message.get(name) for name in MANDATORY]
+    if via is None or from_ is None or to is None or call_id is None or None in values:
+        raise RemoteProtocolError(f"{display_name(MANDATORY[values.index(None)])} is missing")
     names = message.names
-    for name in MANDATORY:
-        if name not in names:
-            raise RemoteProtocolError(f"{display_name(name)} is missing")
     if len(set(names)) != len(names):
         for name in SINGLE:
             if names.count(name) > 1:
                 raise RemoteProtocolError(f"{display_name(name)} stands twice")
-    if not _USUAL_VIA.match(message.need("via")):
+    if not _USUAL_VIA.match(via):
         _ = message.via
-    for name in ("from", "to"):
-        value = message.need(name)
-        if not _USUAL_ADDRESS.match(value):
-            scheme = NameAddr.parse(value).uri.scheme
-            if name == "to" and scheme not in ("sip", "sips") and message.cseq.method == "REGISTER":
-                raise RemoteProtocolError("an address of record is a SIP URI")
-    call_id = message.call_id
+    if not _USUAL_ADDRESS.match(from_):
+        NameAddr.parse(from_)
+    if not _USUAL_ADDRESS.match(to):
+        scheme = NameAddr.parse(to).uri.scheme
+        if scheme not in ("sip", "sips") and message.cseq.method == "REGISTER":
+            raise RemoteProtocolError("an address of record is a SIP URI")
     if not call_id or " " in call_id or "\t" in call_id:
         raise RemoteProtocolError("malformed Call-ID")
     cseq = message.cseq
@@ -205,14 +212,5 @@ _USUAL_URI = re.compile(rf"{_SIP_URI}\Z")
 _USUAL_ADDRESS = re.compile(rf'(?:"[^"\\]*"|[A-Za-z0-9\-. ]*+)\s*<{_SIP_URI}>(?:;{_WORD}(?:={_WORD})?)*\Z')
 _USUAL_VIA = re.compile(rf"SIP/2\.0/(?:UDP|TCP|TLS) {_HOST_PORT}(?:;{_WORD}(?:={_WORD})?)*\Z")
 
-_KNOWN = frozenset(
-    canonical(name)
-    for name in (
-        *MANDATORY,
-        *("contact", "max-forwards", "content-length", "content-type", "authorization", "proxy-authorization"),
-        *("user-agent", "server", "allow", "supported", "require", "expires", "route", "record-route", "accept"),
-        *("subject", "event", "date", "organization", "priority", "warning", "retry-after", "min-expires"),
-        *("www-authenticate", "proxy-authenticate", "p-asserted-identity", "session-expires", "min-se", "reason"),
-    )
-)
-"""Names that need no check for being tokens; nearly every header of nearly every message."""
+_UNREADABLE = ""
+"""Stands for the name of a line that has none, which no canonical name is."""
