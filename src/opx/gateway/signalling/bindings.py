@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from opx.sip.flow import Flow
 from opx.sip.timers import Timer, TimerWheel
-
-K = TypeVar("K")
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +26,9 @@ class LiveBinding:
     open: bool = True
     """False when the flow is a connection that is gone: the device counts as registered, but cannot be reached."""
     timer: Timer | None = None
+    """Ends it when its time runs out."""
+    watch: Timer | None = None
+    """Looks after the way to it; for whoever keeps it alive."""
 
     def same_phone(self, instance: str, contact: str) -> bool:
         """Whether a registration is this phone's again: by its instance id where it has one (RFC 5626)."""
@@ -52,7 +52,8 @@ class BindingTable:
         self._per_device = per_device
         self._on_lapsed = on_lapsed
         self._by_device: dict[int, list[LiveBinding]] = {}
-        self._by_flow: dict[Flow, list[LiveBinding]] = {}
+        # Ordered sets: a flow may carry the phones of a whole site behind its own gateway.
+        self._by_flow: dict[Flow, dict[LiveBinding, None]] = {}
         self._heard: dict[Flow, float] = {}
 
     def __len__(self) -> int:
@@ -63,7 +64,7 @@ class BindingTable:
         return self._by_device.get(device_id, [])
 
     def on(self, flow: Flow) -> list[LiveBinding]:
-        return self._by_flow.get(flow, [])
+        return list(self._by_flow.get(flow, ()))
 
     def all(self) -> list[LiveBinding]:
         return [binding for bindings in self._by_device.values() for binding in bindings]
@@ -92,7 +93,7 @@ class BindingTable:
             self._unlink(held[0])
         held.append(binding)
         self._by_device[binding.device_id] = held
-        self._by_flow.setdefault(binding.flow, []).append(binding)
+        self._by_flow.setdefault(binding.flow, {})[binding] = None
         self._heard[binding.flow] = self._wheel.now
         delay = max(0.0, binding.expires_at - self._wheel.now)
         binding.timer = self._wheel.schedule(delay, lambda: self._lapse(binding))
@@ -103,7 +104,7 @@ class BindingTable:
 
     def connection_lost(self, flow: Flow) -> list[LiveBinding]:
         """The bindings of a connection that is gone; they stay until they expire or come back."""
-        lost = list(self.on(flow))
+        lost = self.on(flow)
         for binding in lost:
             binding.open = False
         return lost
@@ -113,18 +114,18 @@ class BindingTable:
         self._on_lapsed(binding)
 
     def _unlink(self, binding: LiveBinding) -> None:
-        if binding.timer is not None:
-            binding.timer.cancel()
-            binding.timer = None
-        _drop(self._by_device, binding.device_id, binding)
-        _drop(self._by_flow, binding.flow, binding)
-        if binding.flow not in self._by_flow:
-            self._heard.pop(binding.flow, None)
-
-
-def _drop(table: dict[K, list[LiveBinding]], key: K, binding: LiveBinding) -> None:
-    held = table.get(key)
-    if held is not None and binding in held:
-        held.remove(binding)
-        if not held:
-            del table[key]
+        for timer in (binding.timer, binding.watch):
+            if timer is not None:
+                timer.cancel()
+        binding.timer = binding.watch = None
+        held = self._by_device.get(binding.device_id)
+        if held is not None and binding in held:
+            held.remove(binding)
+            if not held:
+                del self._by_device[binding.device_id]
+        beside = self._by_flow.get(binding.flow)
+        if beside is not None:
+            beside.pop(binding, None)
+            if not beside:
+                del self._by_flow[binding.flow]
+                self._heard.pop(binding.flow, None)

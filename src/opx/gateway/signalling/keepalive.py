@@ -42,7 +42,8 @@ class KeepAlive:
     def watch(self, binding: LiveBinding) -> None:
         interval = self._policy.interval or self._policy.idle_limit
         # Spread over the interval: after a restart thousands are watched in the same moment.
-        self._agent.wheel.schedule(random.uniform(interval / 2, interval), lambda: self._look(binding))
+        delay = random.uniform(interval / 2, interval)
+        binding.watch = self._agent.wheel.schedule(delay, lambda: self._look(binding))
 
     def _look(self, binding: LiveBinding) -> None:
         if binding not in self._bindings.of(binding.device_id):
@@ -51,7 +52,7 @@ class KeepAlive:
             self._on_idle(binding)
             return
         interval = self._policy.interval or self._policy.idle_limit
-        self._agent.wheel.schedule(interval, lambda: self._look(binding))
+        binding.watch = self._agent.wheel.schedule(interval, lambda: self._look(binding))
         if self._policy.interval and binding.open:
             if self._policy.kind == "CRLF":
                 self._agent.layer.transmit(binding.flow, CRLF_PING)
