@@ -21,7 +21,7 @@ from opx.gateway.media.interface import (
     UnknownCall,
 )
 from opx.gateway.media.ports import slices
-from opx.gateway.media.wire import MAX_LINE, encode_line, read_line
+from opx.gateway.media.wire import MAX_LINE, encode_line, read_messages
 
 RESTART_DELAY = 1.0
 """Seconds before a worker that died is started again."""
@@ -43,6 +43,7 @@ class Worker:
         self._on_event = on_event
         self._ids = count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._unsent: list[bytes] = []
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -71,11 +72,12 @@ class Worker:
         reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE)
         self.ready.set()
         try:
-            while (message := await read_line(reader)) is not None:
-                if "event" in message:
-                    self._on_event(message)
-                elif (future := self._waiting.pop(message["id"], None)) is not None and not future.done():
-                    future.set_result(message)
+            async for messages in read_messages(reader):
+                for message in messages:
+                    if "event" in message:
+                        self._on_event(message)
+                    elif (future := self._waiting.pop(message["id"], None)) is not None and not future.done():
+                        future.set_result(message)
         finally:
             self._hang_up()
 
@@ -94,19 +96,31 @@ class Worker:
         if self._writer is None or not self.alive:
             raise MediaError("the media worker is not running")
         number = next(self._ids)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         self._waiting[number] = future
-        self._writer.write(encode_line({"id": number, "op": op, "call": call_id, **details}))
+        self._send(encode_line({"id": number, "op": op, "call": call_id, **details}))
+        # A timer of its own costs a fraction of asyncio.timeout, which wants the task cancelled.
+        limit = loop.call_later(ANSWER_LIMIT, _give_up, future)
         try:
-            async with asyncio.timeout(ANSWER_LIMIT):
-                message = await future
-        except TimeoutError:
-            raise MediaError("the media worker does not answer") from None
+            message = await future
         finally:
+            limit.cancel()
             self._waiting.pop(number, None)
         if "error" in message:
             raise _ERRORS.get(message["error"], MediaError)(message["text"])
         return message["result"]
+
+    def _send(self, line: bytes) -> None:
+        """All that is ordered in one turn of the loop goes in one write: each wakes the worker."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(line)
+
+    def _flush(self) -> None:
+        lines, self._unsent = self._unsent, []
+        if self._writer is not None and self.alive:
+            self._writer.write(b"".join(lines))
 
     def _hang_up(self) -> None:
         if self._writer is not None:
@@ -115,6 +129,11 @@ class Worker:
             if not future.done():
                 future.set_result({"error": "MediaError", "text": "the media worker ended"})
         self._waiting.clear()
+
+
+def _give_up(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_result({"error": "MediaError", "text": "the media worker does not answer"})
 
 
 class WorkerPool:

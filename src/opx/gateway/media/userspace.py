@@ -198,7 +198,9 @@ class UserspaceDriver:
 
     async def connect(self, call_id: str, side: Side, expected: str | None, hint: Address | None) -> None:
         now = self._now()
-        rtp, rtcp = self._call(call_id).legs[side]
+        call = self._call(call_id)
+        call.last_heard = now
+        rtp, rtcp = call.legs[side]
         for leg, target in ((rtp, hint), (rtcp, (hint[0], hint[1] + 1) if hint else None)):
             leg.latch.expect(expected, now)
             leg.hinted = target is not None

@@ -2,23 +2,35 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 MAX_LINE = 64 * 1024
 """Bytes; a longer line is a fault and ends the connection."""
 
 
+READ = 64 * 1024
+"""Bytes taken from the link at once."""
+
+# Made once: json.dumps makes an encoder per call where separators are given.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def encode_line(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return _encode(message).encode() + b"\n"
 
 
-async def read_line(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    """The next message, None at the end of the connection or when it is no longer to be trusted."""
-    try:
-        line = await reader.readline()
-    except (ValueError, ConnectionError):
-        return None
-    if not line.endswith(b"\n"):
-        return None
-    message = json.loads(line)
-    return message if isinstance(message, dict) else None
+async def read_messages(reader: asyncio.StreamReader) -> AsyncIterator[list[dict[str, Any]]]:
+    """What has arrived, message by message, until the connection ends or is no longer to be trusted."""
+    rest = b""
+    while True:
+        try:
+            data = await reader.read(READ)
+        except ConnectionError:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        messages = [json.loads(line) for line in lines]
+        if not data or len(rest) > MAX_LINE or not all(isinstance(message, dict) for message in messages):
+            return
+        if messages:
+            yield messages

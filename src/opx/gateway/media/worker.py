@@ -9,14 +9,13 @@ import json
 import signal
 import socket
 import sys
-from dataclasses import asdict
 from typing import Any
 
 import uvloop
 
 from opx.gateway.media.interface import MediaError, RelayPolicy, Side
 from opx.gateway.media.userspace import UserspaceDriver
-from opx.gateway.media.wire import MAX_LINE, encode_line, read_line
+from opx.gateway.media.wire import MAX_LINE, encode_line, read_messages
 
 
 class WorkerServer:
@@ -28,8 +27,9 @@ class WorkerServer:
         driver.on_silence = lambda call_id: self._tell({"event": "silence", "call": call_id})
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
-        while (order := await read_line(reader)) is not None:
-            self._tell({"id": order["id"], **await self._carry_out(order)})
+        async for orders in read_messages(reader):
+            answers = [encode_line({"id": order["id"], **await self._carry_out(order)}) for order in orders]
+            self._writer.write(b"".join(answers))
             await self._writer.drain()
 
     async def _carry_out(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,8 @@ class WorkerServer:
         call_id: str = order["call"]
         match order["op"]:
             case "open":
-                return asdict(await self._driver.open(call_id))
+                ports = await self._driver.open(call_id)
+                return {"set_side_port": ports.set_side_port, "icp_side_port": ports.icp_side_port}
             case "connect":
                 hint = order["hint"]
                 target = (hint[0], hint[1]) if hint else None

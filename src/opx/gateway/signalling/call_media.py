@@ -34,6 +34,7 @@ class CallMedia:
         self._versions = {Side.SET: 0, Side.ICP: 0}
         self._ids = {Side.SET: secrets.randbits(31), Side.ICP: secrets.randbits(31)}
         self._held: dict[Side, bool] = {}
+        self._hold = False
 
     def open(self, on_ready: Callable[[bool], None]) -> None:
         """Get ports, which stay the same for the whole call; False when there are none."""
@@ -75,7 +76,11 @@ class CallMedia:
         elif audio.address and audio.address != "0.0.0.0":
             self._desk.connect(self._call_id, Side.ICP, audio.address, (audio.address, audio.port))
         self._held[side] = held
-        self._desk.hold(self._call_id, any(self._held.values()))
+        on = any(self._held.values())
+        if on or self._hold:
+            # A call begins without, and most never hold: that need not be said.
+            self._hold = on
+            self._desk.hold(self._call_id, on)
 
     def _rebuild(self, description: SessionDescription, to: Side) -> bytes:
         assert self._ports is not None

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from opx.gateway.media.interface import MediaDriver, MediaError, RelayPorts, RelayStats, Side
 
 Address = tuple[str, int]
+Order = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +22,9 @@ class DriverDesk:
     def __init__(self, driver: MediaDriver, on_closed: Callable[[str, RelayStats], None]) -> None:
         self._driver = driver
         self._on_closed = on_closed
-        self._last: dict[str, asyncio.Task[None]] = {}
+        # One task for all that a call orders in a row: a task for each order costs more than most orders.
+        self._waiting: dict[str, deque[Order]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, call_id: str, on_open: Callable[[RelayPorts | None], None]) -> None:
         async def order() -> None:
@@ -50,23 +54,30 @@ class DriverDesk:
 
     async def drain(self) -> None:
         """Wait until all orders given so far are carried out."""
-        while self._last:
-            await asyncio.gather(*self._last.values(), return_exceptions=True)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _enqueue(self, call_id: str, order: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.get_running_loop().create_task(self._run(call_id, self._last.get(call_id), order))
-        self._last[call_id] = task
+    def _enqueue(self, call_id: str, order: Order) -> None:
+        waiting = self._waiting.get(call_id)
+        if waiting is not None:
+            waiting.append(order)
+            return
+        self._waiting[call_id] = deque((order,))
+        task = asyncio.get_running_loop().create_task(self._carry_out(call_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _run(
-        self, call_id: str, previous: asyncio.Task[None] | None, order: Callable[[], Awaitable[None]]
-    ) -> None:
-        if previous is not None:
-            await asyncio.wait([previous])
+    async def _carry_out(self, call_id: str) -> None:
+        waiting = self._waiting[call_id]
         try:
-            await order()
-        except MediaError as error:
-            # The call may have lost its relay meanwhile; that is reported by the driver itself.
-            log.info("media of call %s: %s", call_id, error)
+            while waiting:
+                try:
+                    await waiting.popleft()()
+                except MediaError as error:
+                    # The call may have lost its relay meanwhile; that is reported by the driver itself.
+                    log.info("media of call %s: %s", call_id, error)
+                except Exception:
+                    # The orders behind it stand all the same: ports that are never closed are lost.
+                    log.exception("media of call %s", call_id)
         finally:
-            if self._last.get(call_id) is asyncio.current_task():
-                del self._last[call_id]
+            del self._waiting[call_id]
