@@ -36,7 +36,8 @@ class Direction(Enum):
         return Direction.of(self.receives, self.sends)
 
 
-DIRECTIONS = frozenset(direction.value for direction in Direction)
+DIRECTIONS = {direction.value: direction for direction in Direction}
+"""By the name of the attribute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Media:
     def direction(self) -> Direction:
         for attribute in self.attributes:
             if attribute.name in DIRECTIONS:
-                return Direction(attribute.name)
+                return DIRECTIONS[attribute.name]
         return self.session_direction
 
     @property

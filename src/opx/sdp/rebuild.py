@@ -6,6 +6,7 @@ names, candidates, keys and whatever else a phone may put in stay where they cam
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from opx.sdp.model import Attribute, Connection, Media, Origin, SdpError, SessionDescription
 
@@ -13,6 +14,8 @@ _ENCODING = re.compile(r"[A-Za-z0-9._\-]{1,32}/[0-9]{1,6}(/[0-9]{1,2})?\Z")
 _SETTING = r"[A-Za-z0-9_\-]+(=[A-Za-z0-9_\-+,]*)?"
 _FMTP = re.compile(rf"{_SETTING}([; ]\s*{_SETTING})*;?\Z")
 """Codec parameters; without dots, slashes and colons no address or host name can stand in one."""
+MAX_PARAMETERS = 256
+"""Characters of a codec's parameters."""
 _EVENTS = re.compile(r"[0-9,\-]{1,64}\Z")
 _PAYLOAD = re.compile(r"[0-9]{1,3}\Z")
 
@@ -56,16 +59,14 @@ def _carried(media: Media, port: int, policy: AttributePolicy) -> Media:
     formats = tuple(item for item in media.formats if _PAYLOAD.match(item) and int(item) < 128)
     if not formats:
         raise SdpError("its audio stream names no payload type")
-    attributes = []
+    attributes: list[Attribute] = []
     maps = media.rtpmaps()
     parameters = dict(_split(value) for value in media.all("fmtp"))
     for payload in formats:
-        encoding = maps.get(payload, "")
-        if _ENCODING.match(encoding):
-            attributes.append(Attribute("rtpmap", f"{payload} {encoding}"))
         content = parameters.get(payload, "")
-        if _is_harmless(content):
-            attributes.append(Attribute("fmtp", f"{payload} {content}"))
+        attributes.extend(
+            _codec(payload, maps.get(payload, "")[:64], content if len(content) <= MAX_PARAMETERS else "")
+        )
     for name in sorted(policy.numbers):
         value = media.first(name)
         if value is not None and value.isascii() and value.isdigit() and len(value) <= 4:
@@ -79,12 +80,23 @@ def _carried(media: Media, port: int, policy: AttributePolicy) -> Media:
     return Media(media.kind, port, media.protocol, formats, bandwidths=bandwidths, attributes=tuple(attributes))
 
 
+@lru_cache(maxsize=1024)
+def _codec(payload: str, encoding: str, content: str) -> tuple[Attribute, ...]:
+    """What may pass of a codec; remembered, for all phones of a make write the same ones."""
+    attributes = []
+    if _ENCODING.match(encoding):
+        attributes.append(Attribute("rtpmap", f"{payload} {encoding}"))
+    if _is_harmless(content):
+        attributes.append(Attribute("fmtp", f"{payload} {content}"))
+    return tuple(attributes)
+
+
 def _split(value: str) -> tuple[str, str]:
     payload, _, content = value.partition(" ")
     return payload, content.strip()
 
 
 def _is_harmless(content: str) -> bool:
-    if not content or len(content) > 256:
+    if not content or len(content) > MAX_PARAMETERS:
         return False
     return _EVENTS.match(content) is not None or _FMTP.match(content) is not None

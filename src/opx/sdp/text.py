@@ -3,16 +3,22 @@
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from opx.sdp.model import DIRECTIONS, Attribute, Connection, Direction, Media, Origin, SdpError, SessionDescription
 
 MAX_BYTES = 16 * 1024
 MAX_LINES = 512
 MAX_MEDIA = 16
+MAX_REMEMBERED = 2048
+"""Attribute lines and addresses whose reading is remembered: all phones of a make write the same ones."""
+MAX_REMEMBERED_LENGTH = 128
+"""Characters; strangers may send longer ones, which then cost no memory."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+\Z")
 _PROTOCOL = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~/]+\Z")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+"""Line breaks apart, so that a whole text is looked through at once."""
 _HOST = re.compile(r"[A-Za-z0-9.\-_:%]{1,255}\Z")
 
 
@@ -27,7 +33,10 @@ def parse(data: bytes) -> SessionDescription:
     """Read a description. SdpError when it cannot be understood; unknown lines are left out."""
     if len(data) > MAX_BYTES:
         raise SdpError("the session description is too large")
-    lines = data.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n").split("\n")
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n")
+    if _CONTROL.search(text):
+        raise SdpError("the session description holds a control character")
+    lines = text.split("\n")
     if len(lines) > MAX_LINES:
         raise SdpError("the session description has too many lines")
     origin: Origin | None = None
@@ -38,8 +47,6 @@ def parse(data: bytes) -> SessionDescription:
     heads: list[tuple[str, int, int, str, tuple[str, ...]]] = []
     sections: list[_Section] = []
     for line in lines:
-        if _CONTROL.search(line):
-            raise SdpError("the session description holds a control character")
         kind, equals, value = line.partition("=")
         kind = kind.strip()
         if equals != "=" or len(kind) != 1:
@@ -61,7 +68,7 @@ def parse(data: bytes) -> SessionDescription:
         elif kind == "t" and not sections:
             times.append(" ".join(str(_number(part, "time")) for part in value.split()[:2]))
         elif kind == "a":
-            _attribute(value, current)
+            current.attributes.append(_attribute(value) if len(value) <= MAX_REMEMBERED_LENGTH else _read(value))
         elif kind == "m":
             if len(heads) >= MAX_MEDIA:
                 raise SdpError("the session description has too many media lines")
@@ -70,7 +77,7 @@ def parse(data: bytes) -> SessionDescription:
     if not version_seen or origin is None:
         raise SdpError("the session description lacks its v= or o= line")
     direction = next(
-        (Direction(attribute.name) for attribute in session.attributes if attribute.name in DIRECTIONS),
+        (DIRECTIONS[attribute.name] for attribute in session.attributes if attribute.name in DIRECTIONS),
         Direction.SENDRECV,
     )
     media = tuple(
@@ -119,10 +126,10 @@ def encode(description: SessionDescription) -> bytes:
             lines.append(f"c={_net(media.connection)}")
         lines.extend(f"b={kind}:{value}" for kind, value in media.bandwidths)
         lines.extend(_attribute_line(attribute) for attribute in media.attributes)
-    for line in lines:
-        if _CONTROL.search(line):
-            raise SdpError("a value of a session description holds a control character")
-    return ("\r\n".join(lines) + "\r\n").encode("utf-8")
+    text = "\n".join(lines)
+    if _CONTROL.search(text) or text.count("\n") != len(lines) - 1:
+        raise SdpError("a value of a session description holds a control character")
+    return (text.replace("\n", "\r\n") + "\r\n").encode("utf-8")
 
 
 def _net(connection: Connection) -> str:
@@ -153,13 +160,18 @@ def _connection(value: str) -> Connection:
     if len(parts) != 3 or parts[0].upper() != "IN" or parts[1].upper() not in ("IP4", "IP6"):
         raise SdpError("malformed address line")
     # Multicast addresses carry a TTL and a count, which a call has no use for.
-    address = parts[2].partition("/")[0]
+    return Connection(parts[1].upper(), _host(parts[2].partition("/")[0]))
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _host(text: str) -> str:
+    # What is too long for a name raises, and is not remembered.
     try:
-        address = str(ipaddress.ip_address(address))
+        return str(ipaddress.ip_address(text))
     except ValueError:
-        if not _HOST.match(address):
+        if not _HOST.match(text):
             raise SdpError("malformed address") from None
-    return Connection(parts[1].upper(), address)
+        return text
 
 
 def _bandwidth(value: str, section: _Section) -> None:
@@ -168,11 +180,14 @@ def _bandwidth(value: str, section: _Section) -> None:
         section.bandwidths.append((kind, int(number)))
 
 
-def _attribute(value: str, section: _Section) -> None:
+def _read(value: str) -> Attribute:
     name, colon, content = value.partition(":")
     if not _TOKEN.match(name):
         raise SdpError("malformed attribute")
-    section.attributes.append(Attribute(name, content.strip() if colon else None))
+    return Attribute(name, content.strip() if colon else None)
+
+
+_attribute = lru_cache(maxsize=MAX_REMEMBERED)(_read)
 
 
 def _media(value: str) -> tuple[str, int, int, str, tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """Transactions: they carry out the tables of `machines.py` (RFC 3261 section 17, RFC 6026)."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -75,14 +76,28 @@ class ServerUser(Protocol):
     def on_unanswered(self, transaction: "ServerTransaction", failure: Failure) -> None: ...
 
 
+Message = Request | Response
+Steps = list[list[tuple[State, tuple[Callable[..., None], ...]] | None]]
+"""A table of `machines.py` made ready: by state and input the next state and the methods that carry its actions out."""
+
+
+def _steps(table: Table, methods: Mapping[Action, Callable[..., None]]) -> Steps:
+    # Lists, for the hash of an enumeration's member is computed in Python each time.
+    steps: Steps = [[None] * len(Input) for _ in State]
+    for state, row in table.items():
+        for what, transition in row.items():
+            steps[state][what] = (transition.state, tuple(methods[action] for action in transition.actions))
+    return steps
+
+
 class Transaction:
     """What the four kinds share: state, timers, and the walk through the table."""
 
-    __slots__ = ("_host", "_interval", "_linger", "_retransmit", "_sent", "_table", "_timeout", "flow", "key", "state")
+    __slots__ = ("_host", "_interval", "_linger", "_retransmit", "_sent", "_steps", "_timeout", "flow", "key", "state")
 
-    def __init__(self, host: Host, table: Table, state: State, key: tuple[str, ...], flow: Flow) -> None:
+    def __init__(self, host: Host, steps: Steps, state: State, key: tuple[str, ...], flow: Flow) -> None:
         self._host = host
-        self._table = table
+        self._steps = steps
         self.state = state
         self.key = key
         self.flow = flow
@@ -96,65 +111,63 @@ class Transaction:
     def terminated(self) -> bool:
         return self.state is State.TERMINATED
 
-    def happen(self, what: Input, message: Request | Response | None = None) -> None:
+    def happen(self, what: Input, message: Message | None = None) -> None:
         """Walk one step of the table; what the state does not know is ignored."""
-        transition = self._table.get(self.state, {}).get(what)
-        if transition is None:
+        step = self._steps[self.state][what]
+        if step is None:
             return
-        self.state = transition.state
-        for action in transition.actions:
-            self._perform(action, message)
+        self.state, methods = step
+        for method in methods:
+            method(self, message)
         if self.state is State.TERMINATED:
             self._stop()
             self._forget()
 
-    def _perform(self, action: Action, message: Request | Response | None) -> None:
-        if action is Action.RESEND:
-            if self._sent:
-                self._host.transmit(self.flow, self._sent)
-        elif action is Action.START_RETRANSMIT:
-            self._start_retransmit()
-        elif action is Action.START_TIMEOUT:
-            self._start_timeout()
-        elif action is Action.STOP_RETRANSMIT:
-            if self._retransmit is not None:
-                self._retransmit.cancel()
-                self._retransmit = None
-        elif action is Action.STOP_TIMEOUT:
-            if self._timeout is not None:
-                self._timeout.cancel()
-                self._timeout = None
-        elif action is Action.BACK_OFF:
-            self._back_off()
-        elif action is Action.SLOW_RETRANSMIT:
-            if self._retransmit is not None:
-                self._interval = self._host.timing.t2
-        elif action is Action.LINGER_ACKED:
-            self._linger_for(0.0 if self.flow.reliable else self._host.timing.t4)
-        elif action is Action.LINGER_ANSWERED:
-            self._linger_for(0.0 if self.flow.reliable else self._answered_linger())
-        elif action is Action.LINGER_ACCEPTED:
-            self._linger_for(self._host.timing.timeout)
-        else:
-            self._perform_own(action, message)
+    # --- actions
 
-    def _perform_own(self, action: Action, message: Request | Response | None) -> None:
-        raise LocalProtocolError(f"no {action.name} in this kind of transaction")
+    def _resend(self, message: Message | None) -> None:
+        if self._sent:
+            self._host.transmit(self.flow, self._sent)
 
-    def _answered_linger(self) -> float:
-        return self._host.timing.timeout
-
-    def _start_retransmit(self) -> None:
+    def _start_retransmit(self, message: Message | None = None) -> None:
         self._interval = self._host.timing.t1
         if not self.flow.reliable:
             self._retransmit = self._host.wheel.schedule(self._interval, self._on_retransmit)
 
-    def _start_timeout(self) -> None:
-        self._timeout = self._host.wheel.schedule(self._host.timing.timeout, self._on_timeout)
+    def _stop_retransmit(self, message: Message | None) -> None:
+        if self._retransmit is not None:
+            self._retransmit.cancel()
+            self._retransmit = None
 
-    def _back_off(self) -> None:
+    def _back_off(self, message: Message | None) -> None:
         self._interval = self._next_interval(self._interval)
         self._retransmit = self._host.wheel.schedule(self._interval, self._on_retransmit)
+
+    def _slow_retransmit(self, message: Message | None) -> None:
+        if self._retransmit is not None:
+            self._interval = self._host.timing.t2
+
+    def _start_timeout(self, message: Message | None = None) -> None:
+        self._timeout = self._host.wheel.schedule(self._host.timing.timeout, self._on_timeout)
+
+    def _stop_timeout(self, message: Message | None) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+
+    def _linger_acked(self, message: Message | None) -> None:
+        self._linger_for(0.0 if self.flow.reliable else self._host.timing.t4)
+
+    def _linger_answered(self, message: Message | None) -> None:
+        self._linger_for(0.0 if self.flow.reliable else self._answered_linger())
+
+    def _linger_accepted(self, message: Message | None) -> None:
+        self._linger_for(self._host.timing.timeout)
+
+    # --- timers
+
+    def _answered_linger(self) -> float:
+        return self._host.timing.timeout
 
     def _next_interval(self, interval: float) -> float:
         return min(2 * interval, self._host.timing.t2)
@@ -184,6 +197,20 @@ class Transaction:
         raise LocalProtocolError("a transaction is a client's or a server's")
 
 
+_SHARED: Mapping[Action, Callable[..., None]] = {
+    Action.RESEND: Transaction._resend,
+    Action.START_RETRANSMIT: Transaction._start_retransmit,
+    Action.STOP_RETRANSMIT: Transaction._stop_retransmit,
+    Action.BACK_OFF: Transaction._back_off,
+    Action.SLOW_RETRANSMIT: Transaction._slow_retransmit,
+    Action.START_TIMEOUT: Transaction._start_timeout,
+    Action.STOP_TIMEOUT: Transaction._stop_timeout,
+    Action.LINGER_ACKED: Transaction._linger_acked,
+    Action.LINGER_ANSWERED: Transaction._linger_answered,
+    Action.LINGER_ACCEPTED: Transaction._linger_accepted,
+}
+
+
 class ClientTransaction(Transaction):
     """A request that we sent. `user` hears of its responses and of its failure."""
 
@@ -192,9 +219,9 @@ class ClientTransaction(Transaction):
     def __init__(self, host: Host, request: Request, branch: str, flow: Flow, user: ClientUser) -> None:
         self.method = request.method
         self.invite = self.method == "INVITE"
-        table = CLIENT_INVITE if self.invite else CLIENT_NON_INVITE
+        steps = _CLIENT_INVITE if self.invite else _CLIENT_NON_INVITE
         state = State.CALLING if self.invite else State.TRYING
-        super().__init__(host, table, state, (branch, self.method), flow)
+        super().__init__(host, steps, state, (branch, self.method), flow)
         self.request = request
         self.user = user
         self._ack: bytes = b""
@@ -227,17 +254,14 @@ class ClientTransaction(Transaction):
     def _answered_linger(self) -> float:
         return self._host.timing.linger_d
 
-    def _perform_own(self, action: Action, message: Request | Response | None) -> None:
-        if action is Action.DELIVER and isinstance(message, Response):
-            self.user.on_response(self, message)
-        elif action is Action.ACKNOWLEDGE and isinstance(message, Response):
-            self._acknowledge(message)
-        elif action is Action.FAIL_TIMEOUT:
-            self.user.on_failure(self, Failure.TIMEOUT)
-        elif action is Action.FAIL_TRANSPORT:
-            self.user.on_failure(self, Failure.TRANSPORT)
-        else:
-            super()._perform_own(action, message)
+    def _deliver(self, response: Response) -> None:
+        self.user.on_response(self, response)
+
+    def _fail_timeout(self, message: Message | None) -> None:
+        self.user.on_failure(self, Failure.TIMEOUT)
+
+    def _fail_transport(self, message: Message | None) -> None:
+        self.user.on_failure(self, Failure.TRANSPORT)
 
     def _acknowledge(self, response: Response) -> None:
         if not self._ack:
@@ -257,9 +281,9 @@ class ServerTransaction(Transaction):
         self.method = request.method
         self.invite = self.method == "INVITE"
         if self.invite:
-            super().__init__(host, SERVER_INVITE, State.PROCEEDING, key, flow)
+            super().__init__(host, _SERVER_INVITE, State.PROCEEDING, key, flow)
         else:
-            super().__init__(host, SERVER_NON_INVITE, State.TRYING, key, flow)
+            super().__init__(host, _SERVER_NON_INVITE, State.TRYING, key, flow)
         self._request: Request | None = request
         self._user = user
         self.answered = False
@@ -290,21 +314,41 @@ class ServerTransaction(Transaction):
         """Answer with a response that has nothing but the mandatory headers."""
         self.respond(self.request.reply(status, reason, to_tag=to_tag))
 
-    def _perform_own(self, action: Action, message: Request | Response | None) -> None:
-        if action is Action.SEND and isinstance(message, Response):
-            self._sent = message.encode()
-            self._host.transmit(self.flow, self._sent)
-        elif action is Action.DELIVER and isinstance(message, Request):
-            self._user.on_ack(message, self.flow)
-        elif action is Action.FAIL_TIMEOUT:
-            self._user.on_unanswered(self, Failure.TIMEOUT)
-        elif action is Action.FAIL_TRANSPORT:
-            self._user.on_unanswered(self, Failure.TRANSPORT)
-        else:
-            super()._perform_own(action, message)
+    def _send(self, response: Response) -> None:
+        self._sent = response.encode()
+        self._host.transmit(self.flow, self._sent)
+
+    def _deliver(self, ack: Request) -> None:
+        self._user.on_ack(ack, self.flow)
+
+    def _fail_timeout(self, message: Message | None) -> None:
+        self._user.on_unanswered(self, Failure.TIMEOUT)
+
+    def _fail_transport(self, message: Message | None) -> None:
+        self._user.on_unanswered(self, Failure.TRANSPORT)
 
     def _forget(self) -> None:
         self._host.forget_server(self)
+
+
+_CLIENT_METHODS: Mapping[Action, Callable[..., None]] = {
+    **_SHARED,
+    Action.DELIVER: ClientTransaction._deliver,
+    Action.ACKNOWLEDGE: ClientTransaction._acknowledge,
+    Action.FAIL_TIMEOUT: ClientTransaction._fail_timeout,
+    Action.FAIL_TRANSPORT: ClientTransaction._fail_transport,
+}
+_SERVER_METHODS: Mapping[Action, Callable[..., None]] = {
+    **_SHARED,
+    Action.SEND: ServerTransaction._send,
+    Action.DELIVER: ServerTransaction._deliver,
+    Action.FAIL_TIMEOUT: ServerTransaction._fail_timeout,
+    Action.FAIL_TRANSPORT: ServerTransaction._fail_transport,
+}
+_CLIENT_INVITE = _steps(CLIENT_INVITE, _CLIENT_METHODS)
+_CLIENT_NON_INVITE = _steps(CLIENT_NON_INVITE, _CLIENT_METHODS)
+_SERVER_INVITE = _steps(SERVER_INVITE, _SERVER_METHODS)
+_SERVER_NON_INVITE = _steps(SERVER_NON_INVITE, _SERVER_METHODS)
 
 
 def hop_request(method: str, invite: Request, *, to: str | None = None) -> Request:

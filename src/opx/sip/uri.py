@@ -2,10 +2,16 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from opx.sip.errors import LocalProtocolError, RemoteProtocolError
 from opx.sip.grammar import Params, format_host, format_params, has_control, parse_params, split_host_port, unquote
+
+MAX_REMEMBERED = 4096
+"""URIs whose reading is remembered."""
+MAX_REMEMBERED_LENGTH = 128
+"""Characters; strangers may send longer ones, which then cost no memory."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\"]")
@@ -37,27 +43,7 @@ class Uri:
     @classmethod
     def parse(cls, text: str) -> "Uri":
         """RemoteProtocolError when it is no URI."""
-        if _FORBIDDEN.search(text):
-            raise RemoteProtocolError("a URI holds white space, quotes or angle brackets")
-        scheme, colon, rest = text.partition(":")
-        scheme = scheme.lower()
-        if not colon or not _SCHEME.match(scheme):
-            raise RemoteProtocolError(f"{text[:60]!r} is no URI")
-        if scheme not in ("sip", "sips"):
-            return cls(scheme, opaque=rest)
-        user: str | None = None
-        password: str | None = None
-        at = rest.rfind("@", 0, _end_of_hostport(rest))
-        if at >= 0:
-            user, separator, secret = rest[:at].partition(":")
-            password = secret if separator else None
-            rest = rest[at + 1 :]
-            if not _USER.match(user):
-                raise RemoteProtocolError("malformed user part in a URI")
-        rest, _, headers = rest.partition("?")
-        hostport, semicolon, params = rest.partition(";")
-        host, port = split_host_port(hostport)
-        return cls(scheme, user, password, host, port, parse_params(params) if semicolon else (), headers)
+        return _remembered(text) if len(text) <= MAX_REMEMBERED_LENGTH else _parse(text)
 
     def __str__(self) -> str:
         if self.scheme not in ("sip", "sips"):
@@ -92,6 +78,34 @@ def unescape(text: str) -> str:
         return text
     plain = unquote_to_bytes(text).decode("utf-8", "replace")
     return text if has_control(plain) else plain
+
+
+def _parse(text: str) -> Uri:
+    if _FORBIDDEN.search(text):
+        raise RemoteProtocolError("a URI holds white space, quotes or angle brackets")
+    scheme, colon, rest = text.partition(":")
+    scheme = scheme.lower()
+    if not colon or not _SCHEME.match(scheme):
+        raise RemoteProtocolError(f"{text[:60]!r} is no URI")
+    if scheme not in ("sip", "sips"):
+        return Uri(scheme, opaque=rest)
+    user: str | None = None
+    password: str | None = None
+    at = rest.rfind("@", 0, _end_of_hostport(rest))
+    if at >= 0:
+        user, separator, secret = rest[:at].partition(":")
+        password = secret if separator else None
+        rest = rest[at + 1 :]
+        if not _USER.match(user):
+            raise RemoteProtocolError("malformed user part in a URI")
+    rest, _, headers = rest.partition("?")
+    hostport, semicolon, params = rest.partition(";")
+    host, port = split_host_port(hostport)
+    return Uri(scheme, user, password, host, port, parse_params(params) if semicolon else (), headers)
+
+
+# The same contacts and targets come again and again: of a dialog's requests, of an ICP's calls.
+_remembered = lru_cache(maxsize=MAX_REMEMBERED)(_parse)
 
 
 def _end_of_hostport(rest: str) -> int:
