@@ -1,16 +1,19 @@
 """What signalling writes behind: bindings and timelines. A few statements for a batch, however many rows it has."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select
+from sqlalchemy import ColumnElement, Delete, Insert, bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from opx.gateway.models import Binding, Device, IcpBinding, TimelineEntry
 
 MAX_DEVICE_ENTRIES = 1000
 """Timeline entries kept per device; older ones go."""
+TRIM_EVERY = 50
+"""Entries of a device after which its older ones are looked for again: counting them costs more than writing one."""
 MAX_USER_AGENT = 255
 MAX_TIMELINE_TEXT = 512
 _CHUNK = 500
@@ -59,36 +62,33 @@ async def write(
     icp_bindings: Sequence[IcpBindingRow],
     icp_gone: Sequence[int],
     timeline: Sequence[TimelineRow],
+    untrimmed: Counter[int | None],
 ) -> None:
-    """Everything in the connection's transaction. Rows of devices that were removed meanwhile are passed over."""
+    """Everything in the connection's transaction. Rows of devices that were removed meanwhile are passed over.
+
+    `untrimmed` is for this function to note how many entries each device has had since it was last trimmed.
+    """
     wanted = {row.device_id for rows in (bindings, icp_bindings, timeline) for row in rows}
-    known: set[int | None] = {None}
-    for chunk in _chunks(wanted - {None}):
-        known.update(await connection.scalars(select(Device.id).where(Device.id.in_(chunk))))
+    known = await _known(connection, wanted - {None})
     # Deleted and inserted instead of merged: the same two statements on every database, without a query per row.
     contacts = {(device_id, storable(contact)) for device_id, contact in gone}
-    kept = {(row.device_id, storable(row.contact)): _columns(row) for row in bindings if row.device_id in known}
+    kept = {(row.device_id, storable(row.contact)): _values(row) for row in bindings if row.device_id in known}
     contacts.update((row.device_id, storable(row.contact)) for row in bindings)
-    if contacts:
-        await connection.execute(
-            delete(Binding).where(Binding.device_id == bindparam("device"), Binding.contact == bindparam("uri")),
-            [{"device": device_id, "uri": contact} for device_id, contact in contacts],
-        )
-    if kept:
-        await connection.execute(insert(Binding), list(kept.values()))
+    await _many(connection, _DROP_BINDING, ("device_id", "contact"), contacts)
+    await _many(connection, insert(Binding), BindingRow.__slots__, kept.values())
     devices = {*icp_gone, *(row.device_id for row in icp_bindings)}
-    if devices:
-        await connection.execute(
-            delete(IcpBinding).where(IcpBinding.device_id == bindparam("device")),
-            [{"device": device_id} for device_id in devices],
-        )
-    icp_kept = {row.device_id: _columns(row) for row in icp_bindings if row.device_id in known}
-    if icp_kept:
-        await connection.execute(insert(IcpBinding), list(icp_kept.values()))
-    entries = [_columns(row) for row in timeline if row.device_id in known]
-    if entries:
-        await connection.execute(insert(TimelineEntry), entries)
-        await _trim(connection, {row.device_id for row in timeline if row.device_id in known})
+    await _many(connection, _DROP_ICP_BINDING, ("device_id",), [(device_id,) for device_id in devices])
+    icp_kept = {row.device_id: _values(row) for row in icp_bindings if row.device_id in known}
+    await _many(connection, insert(IcpBinding), IcpBindingRow.__slots__, icp_kept.values())
+    entries = [row for row in timeline if row.device_id in known]
+    await _many(connection, insert(TimelineEntry), TimelineRow.__slots__, map(_values, entries))
+    fresh = Counter(row.device_id for row in entries)
+    due = {device for device in fresh if device not in untrimmed or untrimmed[device] + fresh[device] >= TRIM_EVERY}
+    untrimmed.update(fresh)
+    if due:
+        await _trim(connection, due)
+        for device in due:
+            untrimmed[device] = 0
 
 
 async def load_bindings(connection: AsyncConnection) -> list[BindingRow]:
@@ -116,16 +116,58 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
-def _columns(row: BindingRow | IcpBindingRow | TimelineRow) -> dict[str, object]:
-    values = {name: getattr(row, name) for name in row.__slots__}
-    for name, value in values.items():
-        if isinstance(value, str):
-            values[name] = storable(value)
+_DROP_BINDING = delete(Binding).where(
+    Binding.device_id == bindparam("device_id"), Binding.contact == bindparam("contact")
+)
+_DROP_ICP_BINDING = delete(IcpBinding).where(IcpBinding.device_id == bindparam("device_id"))
+
+
+async def _many(
+    connection: AsyncConnection, statement: Insert | Delete, names: Sequence[str], rows: Iterable[tuple[object, ...]]
+) -> None:
+    """A statement for each row, whose values are in the order of `names`.
+
+    Given to the driver as it takes it: what SQLAlchemy does for each row costs more than the database's part.
+    """
+    values: list[tuple[object, ...]] = list(rows)
+    if not values:
+        return
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(names), for_executemany=True)
+    if compiled.positional:
+        order = [names.index(name) for name in compiled.positiontup or ()]
+        if order != list(range(len(names))):
+            values = [tuple(row[index] for index in order) for row in values]
+        await connection.exec_driver_sql(str(compiled), values)
+    else:
+        await connection.exec_driver_sql(str(compiled), [dict(zip(names, row, strict=True)) for row in values])
+
+
+async def _known(connection: AsyncConnection, wanted: set[int | None]) -> set[int | None]:
+    """Which devices there are of those in question, and None; perhaps others beside."""
+    query = select(Device.id)
+    if len(wanted) <= _CHUNK:
+        query = query.where(Device.id.in_(wanted))
+    return {None, *(await connection.scalars(query))}
+
+
+def _values(row: BindingRow | IcpBindingRow | TimelineRow) -> tuple[object, ...]:
     if isinstance(row, BindingRow):
-        values["user_agent"] = values["user_agent"][:MAX_USER_AGENT]
-    elif isinstance(row, TimelineRow):
-        values["text"] = values["text"][:MAX_TIMELINE_TEXT]
-    return values
+        return (
+            row.device_id,
+            storable(row.contact),
+            storable(row.instance),
+            row.transport,
+            row.remote_host,
+            row.remote_port,
+            storable(row.call_id),
+            row.cseq,
+            storable(row.user_agent)[:MAX_USER_AGENT],
+            row.registered_at,
+            row.expires_at,
+        )
+    if isinstance(row, IcpBindingRow):
+        return (row.device_id, storable(row.call_id), row.cseq, row.expires_at)
+    return (row.device_id, row.at, row.kind, storable(row.text)[:MAX_TIMELINE_TEXT])
 
 
 async def _trim(connection: AsyncConnection, devices: set[int | None]) -> None:

@@ -60,6 +60,7 @@ class Repository:
         self._sealer = sealer
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._reading = async_sessionmaker(self._reading_engine, expire_on_commit=False)
+        self._untrimmed: Counter[int | None] = Counter()
 
     async def open(self, realm: str = "") -> str:
         """Bring the database up to date; returns the digest realm, which is fixed at the first start.
@@ -194,7 +195,15 @@ class Repository:
     ) -> None:
         """One transaction for all that has come together. Devices removed meanwhile are passed over."""
         async with self._engine.begin() as connection:
-            await journal.write(connection, list(bindings), list(gone), list(icp_bindings), list(icp_gone), timeline)
+            await journal.write(
+                connection,
+                list(bindings),
+                list(gone),
+                list(icp_bindings),
+                list(icp_gone),
+                timeline,
+                self._untrimmed,
+            )
 
     async def bindings(self) -> list[BindingRow]:
         async with self._reading_engine.connect() as connection:

@@ -52,6 +52,8 @@ class GatewayService:
         self.settings = settings
         self._on_entry = on_entry
         self._running = AsyncExitStack()
+        # How far each device's registration at its ICP goes, as it was last handed to be kept.
+        self._kept: dict[int, tuple[str, int, float]] = {}
 
     async def start(self) -> None:
         """SecretsError, DatabaseTooNew, ConfigError or OSError, each saying what is wrong."""
@@ -176,8 +178,14 @@ class GatewayService:
         self.writer.delete_binding(binding.device_id, binding.contact)
         if not self.signalling.registrar.bindings.of(binding.device_id):
             self.writer.delete_icp_binding(binding.device_id)
+            self._kept.pop(binding.device_id, None)
 
     def _save_icp_registration(self, device_id: int, registration: ClientRegistration) -> None:
+        state = (registration.call_id, registration.cseq, registration.expires_at)
+        if self._kept.get(device_id) == state:
+            # A set refreshes often, its ICP hears of it seldom.
+            return
+        self._kept[device_id] = state
         until = self._wall(registration.expires_at)
         self.writer.save_icp_binding(IcpBindingRow(device_id, registration.call_id, registration.cseq, until))
 
