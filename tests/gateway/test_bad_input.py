@@ -88,7 +88,7 @@ async def test_a_stream_that_cannot_be_read_is_cut_off(
         writer.write(stream)
         async with asyncio.timeout(10):
             rest = await _until_closed(reader)
-        assert b"200" not in rest
+        assert b" 200 " not in rest
         writer.close()
         assert site.gateway.set_stack.connections == 0
 
