@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 
 import pytest
 
@@ -138,6 +139,19 @@ async def test_an_address_that_is_taken_is_an_error_at_the_start(loopback: Loopb
     clock, one, other = await two(loopback)
     with pytest.raises(OSError, match="in use"):
         await Peer(clock, loopback.at("1.1")).stack.start()
+    await one.stack.stop()
+    await other.stack.stop()
+    clock.stop()
+
+
+async def test_connections_of_either_end_carry_the_dscp_of_their_face(loopback: LoopbackNetwork) -> None:
+    clock, one, other = await two(loopback, dscp=24)
+    await one.ask("TCP", loopback.at("1.2"))
+    for peer in (one, other):
+        (connection,) = peer.stack._connections.values()
+        assert connection._transport is not None
+        sock = connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 24 << 2
     await one.stack.stop()
     await other.stack.stop()
     clock.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import socket
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import Address, Destination, Flow, host_port
 from opx.sip.message import Request, Response
 from opx.sip.transport.clock import WheelClock
+from opx.sip.transport.marking import mark
 from opx.sip.transport.tcp import StreamConnection
 from opx.sip.transport.udp import UdpListener
 
@@ -90,6 +92,9 @@ class SipStack:
             except OSError:
                 await self.stop()
                 raise
+            for listener in self._server.sockets:
+                # What is accepted inherits it, from the answer to the very first packet on.
+                mark(listener, self._dscp)
             self.address = self._server.sockets[0].getsockname()[:2]
         self._sweep = self._loop.call_later(self.limits.idle / 4, self._close_idle)
 
@@ -208,13 +213,20 @@ class SipStack:
         return flow
 
     async def _open(self, flow: Flow, connection: StreamConnection) -> None:
+        sock = socket.socket(socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET, socket.SOCK_STREAM)
         try:
+            sock.setblocking(False)
+            mark(sock, self._dscp)
+            sock.bind((self.address[0], 0))
             async with asyncio.timeout(self.limits.connect):
-                await self._loop.create_connection(
-                    lambda: connection, flow.remote[0], flow.remote[1], local_addr=(self.address[0], 0)
-                )
+                await self._loop.sock_connect(sock, flow.remote)
+                await self._loop.create_connection(lambda: connection, sock=sock)
+        except asyncio.CancelledError:
+            sock.close()
+            raise
         except (OSError, TimeoutError) as error:
             log.info("%s cannot be reached: %s", flow, error)
+            sock.close()
             connection.abort()
 
     def _close_idle(self) -> None:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from opx.sip.flow import Address, Flow, host_port
+from opx.sip.transport.marking import mark
 
 MAX_DATAGRAM = 65535
 BATCH = 64
@@ -50,8 +51,7 @@ class UdpListener:
             raise
         self.local: Address = self._socket.getsockname()[:2]
         self._set_buffers(buffer_bytes)
-        if dscp and self._socket.family == socket.AF_INET:
-            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+        mark(self._socket, dscp)
         self._loop.add_reader(self._socket.fileno(), self._on_readable)
 
     def _set_buffers(self, wanted: int) -> None:
