@@ -47,6 +47,7 @@ MAX_KNOWN_NAMES = 1024
 
 _canonical: dict[str, str] = {}
 _display: dict[str, str] = {}
+_starts: dict[str, str] = {}
 
 lookup = _canonical.get
 """A spelling that was met before and is a token; the parser asks this first, for every line of every message."""
@@ -76,6 +77,16 @@ def display_name(name: str) -> str:
         if len(_display) < MAX_KNOWN_NAMES:
             _display[name] = known
     return known
+
+
+def line_start(name: str) -> str | None:
+    """What a line of a canonical name begins with, such as "Call-ID: "; None for a name that is none."""
+    start = _starts.get(name)
+    if start is None and canonical(name) == name and is_token(name):
+        start = f"{display_name(name)}: "
+        if len(_starts) < MAX_KNOWN_NAMES:
+            _starts[name] = start
+    return start
 
 
 def is_token(text: str) -> bool:
@@ -203,4 +214,4 @@ _USUAL_NAMES = (
 # Known from the start, so that no flood of invented names keeps the usual ones out.
 for _name in _USUAL_NAMES:
     for _spelling in (_name, _name.lower()):
-        display_name(canonical(_spelling))
+        line_start(canonical(_spelling))

@@ -8,6 +8,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from opx.sip.flow import Address, Flow, host_port
 from opx.sip.transport.marking import mark
@@ -17,6 +18,9 @@ BATCH = 64
 """Datagrams read per wake-up, before timers and other sockets get their turn."""
 MAX_QUEUED = 4096
 """Datagrams that wait while the kernel's send buffer is full; more are dropped, as the network would."""
+
+MAX_FLOWS = 20_000
+"""Peers whose flow is remembered; strangers may invent any number of them."""
 
 _KEEPALIVE = frozenset(b"\r\n\0 ")
 
@@ -41,6 +45,8 @@ class UdpListener:
         self._on_keepalive = on_keepalive
         self._on_batch = on_batch
         self._queue: deque[tuple[bytes, Address]] = deque()
+        # One object per peer: thousands of its transactions hold it at a time.
+        self._flows: dict[tuple[Any, ...], Flow] = {}
         self.dropped = 0
         self._socket = socket.socket(socket.AF_INET6 if ":" in local[0] else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -111,6 +117,7 @@ class UdpListener:
     def _on_readable(self) -> None:
         receive = self._socket.recvfrom
         local = self.local
+        flows = self._flows
         for _ in range(BATCH):
             try:
                 data, remote = receive(MAX_DATAGRAM)
@@ -119,7 +126,11 @@ class UdpListener:
             except OSError as error:
                 log.debug("UDP %s: %s", host_port(local), error)
                 continue
-            flow = Flow("UDP", local, remote[:2])
+            flow = flows.get(remote)
+            if flow is None:
+                if len(flows) >= MAX_FLOWS:
+                    flows.clear()
+                flow = flows[remote] = Flow("UDP", local, remote[:2])
             if len(data) <= 4 and _KEEPALIVE.issuperset(data):
                 self._on_keepalive(flow)
             else:
