@@ -61,14 +61,27 @@ class TimerWheel:
         return timer
 
     def advance(self, now: float) -> None:
-        """Tell the time; runs what has come due, tick by tick, each at its own time."""
+        """Tell the time; runs what has come due, tick by tick, each at its own time.
+
+        When a call raises, the others of its tick are still due: the next `advance` runs them.
+        """
         last = math.floor(now / self.tick + 1e-6)
         while self._heap and self._heap[0] <= last:
             slot = heapq.heappop(self._heap)
             self.now = max(self.now, slot * self.tick)
-            for timer in self._slots.pop(slot):
-                timer.fire()
+            left = iter(self._slots.pop(slot))
+            try:
+                for timer in left:
+                    timer.fire()
+            except BaseException:
+                self._put_back(slot, list(left))
+                raise
         self.now = max(self.now, now)
+
+    def _put_back(self, slot: int, timers: list[Timer]) -> None:
+        if slot not in self._slots:
+            heapq.heappush(self._heap, slot)
+        self._slots.setdefault(slot, []).extend(timers)
 
     def next_due(self) -> float | None:
         """When `advance` next has something to look at, or None."""
