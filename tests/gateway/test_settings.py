@@ -115,6 +115,18 @@ def test_two_addresses_are_all_that_must_be_given() -> None:
             "6: icps.probe_patience: 11 is above probe_interval; expected at most 10",
         ),
         (
+            SIDES + '[dns]\nnameservers = ["ns.example"]\n',
+            "6: dns.nameservers[0]: 'ns.example' is no name server; expected its IPv4 address, or ADDRESS:PORT",
+        ),
+        (
+            SIDES + '[dns]\nnameservers = ["10.0.0.53:99999"]\n',
+            "6: dns.nameservers[0]: '10.0.0.53:99999' is no name server; expected ADDRESS or ADDRESS:PORT",
+        ),
+        (
+            SIDES + "[dns]\nmin_ttl = 60\nmax_ttl = 30\n",
+            "7: dns.max_ttl: 30 is below min_ttl; expected at least 60",
+        ),
+        (
             SIDES + "[media]\nrtp_ports = [20001, 30000]\n",
             "6: media.rtp_ports: 20001 to 30000 is no range; expected an even first port from 1024 on and a last one "
             "well above it",

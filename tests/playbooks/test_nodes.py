@@ -12,9 +12,15 @@ from opx.gateway.signalling.signalling import SignallingPolicy
 from opx.sip import events
 from opx.sip.flow import Destination
 from opx.sip.locating import Candidate
+from opx.sip.message import Request
+from opx.sip.notifier import Notifier
 from opx.sip.registration import RegistrationState
+from opx.sip.subscriber import Closed, Notified, Subscriber, SubscriberEvent
+from opx.sip.subscription import EventType
+from opx.sip.transactions import ServerTransaction
 from support.nodes import OTHER, TwoNodes, refused_with, registered
-from support.site import ICP, INSIDE, FakeIcp, Phone
+from support.site import ICP, INSIDE, OUTSIDE, FakeIcp, Phone
+from support.watching import summary
 
 FAILBACK = 60.0
 
@@ -213,6 +219,71 @@ def test_a_node_that_is_added_takes_nothing_away_from_registered_phones() -> Non
     assert phones[0].registration.registered
     assert len(site.signalling.registrar.bindings) == 1
     assert len(site.icp.registers) == before
+
+
+# --- what else is at a node
+
+
+def test_a_lamp_moves_with_the_node_and_back_and_the_phone_keeps_its_subscription() -> None:
+    site, (phone,) = registered()
+    held: dict[str, list[Notifier]] = {"icp": [], "other": []}
+    for node in (site.icp, site.other):
+
+        def subscribe(transaction: ServerTransaction, node: FakeIcp = node) -> None:
+            notifier = Notifier(node.node.agent, lambda heard: None, transaction, contact=node.uri)
+            notifier.accept()
+            notifier.notify(summary(len(held[node.name])))
+            held[node.name].append(notifier)
+
+        node.handlers["SUBSCRIBE"] = subscribe
+    told: list[SubscriberEvent] = []
+    subscriber = Subscriber(
+        phone.node.agent,
+        told.append,
+        Destination("UDP", OUTSIDE, 5060),
+        uri=f"sip:tw1@{OUTSIDE}",
+        from_=f"<sip:tw1@{OUTSIDE}>",
+        to=f"<sip:tw1@{OUTSIDE}>",
+        contact=phone.contact,
+        event=EventType("message-summary"),
+        accept=("application/simple-message-summary",),
+        credentials=phone.credentials,
+    )
+    subscriber.start()
+    site.wire.advance(1)
+    assert [len(each) for each in held.values()] == [1, 0]
+    site.icp.die()
+    site.wire.advance(30)
+    assert [len(each) for each in held.values()] == [1, 1]
+    site.icp.revive()
+    site.wire.advance(FAILBACK + 15)
+    assert [len(each) for each in held.values()] == [2, 1]
+    assert held["other"][0].over, "the node that stood in is told that it is not needed any more"
+    assert not [event for event in told if isinstance(event, Closed)]
+    assert len([event for event in told if isinstance(event, Notified)]) >= 3
+
+
+def test_a_message_goes_to_the_node_that_serves() -> None:
+    site, (phone,) = registered()
+    site.icp.die()
+    site.wire.advance(30)
+    message = Request.new("MESSAGE", f"sip:1002@{OUTSIDE}")
+    for name, value in (
+        ("max-forwards", "70"),
+        ("from", f"<sip:tw1@{OUTSIDE}>;tag=m"),
+        ("to", f"<sip:1002@{OUTSIDE}>"),
+        ("call-id", "message-1"),
+        ("cseq", "1 MESSAGE"),
+        ("content-type", "text/plain"),
+    ):
+        message.add(name, value)
+    message.body = b"Hello"
+    phone.node.agent.exchange(
+        message, Destination("UDP", OUTSIDE, 5060), lambda outcome: None, credentials=phone.credentials
+    )
+    site.wire.advance(1)
+    assert site.sent("MESSAGE", site.other)
+    assert not site.sent("MESSAGE", site.icp)
 
 
 # --- names

@@ -43,7 +43,11 @@ def _name_server(value: str) -> str:
     host, colon, port = value.partition(":")
     if colon and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
         raise ValueError(f"{value!r} is no name server; expected ADDRESS or ADDRESS:PORT")
-    return _ipv4(host) + colon + port
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        raise ValueError(f"{value!r} is no name server; expected its IPv4 address, or ADDRESS:PORT") from None
+    return value
 
 
 IPv4 = Annotated[str, AfterValidator(_ipv4)]
