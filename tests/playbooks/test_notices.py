@@ -129,6 +129,8 @@ def test_other_events_do_not_pass(event: str) -> None:
     office.notify(event)
     assert (office.statuses, office.taken) == ([489], [])
     assert f"NOTIFY of the ICP refused: event {event} does not pass (489)" in office.site.texts()
+    answer = office.wire.log[-1].message
+    assert "check-sync" in answer.values("allow-events")
 
 
 def test_a_notification_without_an_event_is_refused() -> None:

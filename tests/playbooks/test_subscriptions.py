@@ -9,7 +9,7 @@ from opx.gateway.signalling.subscriptions import SubscriptionPolicy
 from opx.sip.bodies.dialog_info import DialogInfo
 from opx.sip.bodies.message_summary import MessageCount, MessageSummary
 from opx.sip.digest import DigestClient
-from opx.sip.notifier import Ended, ExpiresBounds, Gone
+from opx.sip.notifier import Ended, Gone
 from opx.sip.subscriber import Closed, Granted, Notified, Over, Subscriber
 from opx.sip.subscription import Content, Reason, State, SubscriptionState
 from support.sipnet import Carried
@@ -109,7 +109,9 @@ def test_an_icp_that_tells_no_state_at_first_leaves_it_pending() -> None:
     assert watching.last.body
 
 
-@pytest.mark.parametrize(("status", "told"), [(403, 403), (404, 404), (489, 489), (503, 503), (302, 480), (401, 503)])
+@pytest.mark.parametrize(
+    ("status", "told"), [(403, 403), (404, 404), (489, 489), (503, 500), (423, 502), (302, 480), (401, 503)]
+)
 def test_a_refusal_of_the_icp_is_passed_on(status: int, told: int) -> None:
     watching = Watching(refuse=status)
     watching.subscribe()
@@ -123,6 +125,7 @@ def test_a_package_that_is_not_open_is_refused_before_the_icp_hears_of_it(packag
     watching = Watching()
     watching.subscribe(package)
     assert watching.closed == [Closed(Over.REFUSED, 489)]
+    assert watching.wire.log[-1].message.values("allow-events") == ["message-summary", "dialog", "presence"]
     assert watching.requests("SUBSCRIBE", to_icp=True) == []
     watching.nothing_left()
 
@@ -138,41 +141,17 @@ def test_nobody_subscribes_without_credentials_and_registration() -> None:
     assert watching.requests("SUBSCRIBE", to_icp=True) == []
 
 
-def test_limits_hold_per_device_and_in_total() -> None:
-    policy = SubscriptionPolicy(per_device=2, limit=3)
-    watching = Watching(replace(POLICY, subscriptions=policy), first=ringing(1))
-    for number in ("1002", "1003", "1004"):
-        watching.subscribe("dialog", number)
-    assert watching.closed == [Closed(Over.REFUSED, 503, retry_after=10)]
-    assert watching.site.signalling.subscriptions.per_package() == {"dialog": 2}
-    other = watching.site.phone(2, port=40002)
-    other.register()
-    for number in ("1002", "1003"):
-        watching.subscribe("dialog", number, phone=other)
-    assert len(watching.site.signalling.subscriptions) == 3
-    assert len(watching.closed) == 2
-
-
-def test_a_phone_that_restarted_takes_the_place_of_its_subscriptions_of_before() -> None:
-    policy = SubscriptionPolicy(per_device=1)
-    watching = Watching(replace(POLICY, subscriptions=policy))
-    first = watching.subscribe()
-    first._finish()
+def test_after_a_crash_of_the_gateway_a_phone_finds_out_at_its_refresh_and_subscribes_anew() -> None:
+    watching = Watching()
+    subscriber = watching.subscribe()
+    for relayed in watching.site.signalling.subscriptions.of(1):
+        relayed.notifier.drop()
+        relayed._finish("")
+    subscriber.refresh()
+    watching.wire.advance(0.2)
+    assert watching.closed == [Closed(Over.LOST, 481)]
     watching.subscribe()
-    assert watching.closed == []
-    assert len(watching.site.signalling.subscriptions) == 1
-    assert watching.heard == [Ended(Gone.UNSUBSCRIBED)]
-    watching.notify(summary(0))
-    assert not MessageSummary.parse(watching.last.body).waiting
-
-
-def test_expiry_keeps_its_bounds() -> None:
-    policy = SubscriptionPolicy(expires=ExpiresBounds(120, 300, 600))
-    watching = Watching(replace(POLICY, subscriptions=policy))
-    watching.subscribe(expires=3600)
-    assert watching.told[0] == Granted(600)
-    watching.subscribe("dialog", "1002", expires=60)
-    assert watching.told[-2] == Granted(120)
+    assert MessageSummary.parse(watching.last.body).waiting
 
 
 @pytest.mark.parametrize("how", ["removed", "disabled", "signs off"])

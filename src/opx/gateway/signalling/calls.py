@@ -129,7 +129,7 @@ class Calls:
                 self._set_agent,
                 call.listener(Side.SET),
                 transaction,
-                contact=set_contact(self._set_agent),
+                contact=set_contact(self._set_agent, transaction.flow),
                 authorize=lambda later: self._authorize(call, device, later),
             )
             display = request.from_.display

@@ -7,7 +7,7 @@ from opx.gateway.signalling.identity import name_addr
 from opx.gateway.signalling.nodes import Node
 from opx.sip.agent import UserAgent
 from opx.sip.digest import DigestClient
-from opx.sip.flow import host_port
+from opx.sip.flow import Flow, host_port
 from opx.sip.session import Authorize, Headers, Listener, Session
 
 
@@ -63,7 +63,7 @@ def call_set(
         uri=binding.contact,
         from_=name_addr(display, user, domain),
         to=name_addr("", device.set_username, domain),
-        contact=set_contact(agent),
+        contact=set_contact(agent, binding.flow),
         sdp=offer,
         headers=headers,
         authorize=authorize,
@@ -71,6 +71,7 @@ def call_set(
     )
 
 
-def set_contact(agent: UserAgent) -> str:
-    """The gateway's own Contact on the set side."""
-    return f"sip:{host_port(agent.local)}"
+def set_contact(agent: UserAgent, flow: Flow) -> str:
+    """The gateway's own Contact for a set: a set that came by TCP is to stay there."""
+    transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+    return f"sip:{host_port(agent.local)}{transport}"

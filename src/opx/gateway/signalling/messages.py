@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from opx.gateway.repository import DeviceRecord
 from opx.gateway.signalling.admission import Admission
+from opx.gateway.signalling.allowance import Allowance
 from opx.gateway.signalling.answers import answer, refuse, status_for_icp, status_for_set
 from opx.gateway.signalling.bindings import BindingTable
 from opx.gateway.signalling.icps import IcpLink
@@ -56,7 +57,7 @@ class Messages:
         self._links = links
         self._timeline = timeline
         self._policy = policy
-        self._allowance: dict[int, tuple[float, float]] = {}
+        self._allowance = Allowance(policy.per_minute)
 
     def from_set(self, transaction: ServerTransaction) -> None:
         """A MESSAGE of the set side."""
@@ -85,7 +86,7 @@ class Messages:
             name_addr("", number, node.domain),
             request,
         )
-        if not self._take_one(device.id):
+        if not self._allowance.take(device.id, self._set_agent.now):
             too_many = f"MESSAGE to {number}: too many messages"
             self._refuse(transaction, device.id, 503, too_many, self._policy.retry_after)
             return
@@ -139,16 +140,7 @@ class Messages:
 
     def forget(self, device_id: int) -> None:
         """A device was removed."""
-        self._allowance.pop(device_id, None)
-
-    def _take_one(self, device_id: int) -> bool:
-        """Whether one more may pass: an allowance that fills up by itself."""
-        now, most = self._set_agent.now, float(self._policy.per_minute)
-        left, since = self._allowance.get(device_id, (most, now))
-        left = min(most, left + (now - since) * most / 60)
-        allowed = left >= 1
-        self._allowance[device_id] = (left - 1 if allowed else left, now)
-        return allowed
+        self._allowance.forget(device_id)
 
     def _note(self, device_id: int, text: str) -> None:
         self._timeline.add(device_id, Kind.MESSAGE, text, once=True)
@@ -156,13 +148,8 @@ class Messages:
     def _refuse(
         self, transaction: ServerTransaction, device_id: int, status: int, why: str, retry_after: int | None = None
     ) -> None:
-        if status == 415:
-            self._note(device_id, f"{why} (415)")
-            response = transaction.request.reply(415, to_tag=new_tag())
-            response.add("accept", TEXT)
-            transaction.respond(response)
-        else:
-            refuse(self._timeline, transaction, device_id, status, why, retry_after)
+        headers = (("accept", TEXT),) if status == 415 else ()
+        refuse(self._timeline, transaction, device_id, status, why, retry_after, headers)
 
 
 def _text_type(request: Request) -> str:

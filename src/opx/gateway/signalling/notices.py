@@ -74,7 +74,9 @@ class Notices:
             content = self._content(event.package, Content.of(request), device)
             state = SubscriptionState.of(request) if request.get("subscription-state") else None
         except RemoteProtocolError as error:
-            refuse(self._timeline, transaction, device.id, error.status, f"NOTIFY of the ICP refused: {error}")
+            why = f"NOTIFY of the ICP refused: {error}"
+            headers = (("allow-events", ", ".join(self._policy.events)),) if error.status == 489 else ()
+            refuse(self._timeline, transaction, device.id, error.status, why, headers=headers)
             return
         binding = self._reachable(device.id)
         if binding is None:

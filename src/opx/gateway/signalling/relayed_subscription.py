@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opx.gateway.signalling.answers import CREDENTIAL_STATUSES
 from opx.gateway.signalling.bodies import BodyRefused, BodyTranslator, take
 from opx.gateway.signalling.icps import IcpLink
 from opx.gateway.signalling.nodes import Node
+from opx.gateway.signalling.refusals import CREDENTIALS, told
 from opx.sip.notifier import Gone, Notifier, NotifierEvent, Refreshed
 from opx.sip.subscriber import Closed, Granted, Notified, Over, Subscriber, SubscriberEvent
 from opx.sip.subscription import Content, Reason, State, SubscriptionState
@@ -193,13 +193,12 @@ class RelayedSubscription:
 
     def _closed_at_once(self, closed: Closed) -> None:
         if closed.why is not Over.REFUSED:
-            self._refuse(503, closed.retry_after, f"the ICP: {closed.why.value}")
-        elif closed.status in CREDENTIAL_STATUSES:
-            self._refuse(503, None, "the ICP does not accept the ICP-side credentials")
-        elif closed.status < 400:
-            self._refuse(480, None, f"the ICP answered {closed.status}")
-        else:
-            self._refuse(closed.status, closed.retry_after, f"the ICP answered {closed.status}")
+            self._refuse(504, None, f"the ICP: {closed.why.value}")
+            return
+        why = f"the ICP answered {closed.status}"
+        if closed.status in CREDENTIALS:
+            why = "the ICP does not accept the ICP-side credentials"
+        self._refuse(*told(closed.status, closed.retry_after), why)
 
     def _refuse(self, status: int, retry_after: int | None, why: str) -> None:
         headers = (("retry-after", str(retry_after)),) if retry_after else ()

@@ -225,6 +225,7 @@ class Signalling:
             if new is None or not new.enabled:
                 why = "the device was removed" if new is None else "the device was disabled"
                 self.subscriptions.drop(device_id, Reason.REJECTED)
+                self.subscriptions.forget(device_id)
                 self.messages.forget(device_id)
                 self.registrar.drop(device_id, why)
                 self.calls.drop(device_id, why)

@@ -2,12 +2,13 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from opx.gateway.repository import DeviceRecord
 from opx.gateway.signalling.admission import Admission
 from opx.gateway.signalling.aliases import DialogAliases
+from opx.gateway.signalling.allowance import Allowance
 from opx.gateway.signalling.answers import refuse
 from opx.gateway.signalling.bindings import BindingTable, LiveBinding
 from opx.gateway.signalling.bodies import PACKAGES, OutsideNames, translator
@@ -15,13 +16,14 @@ from opx.gateway.signalling.icp_registrations import icp_contact
 from opx.gateway.signalling.icps import IcpLink
 from opx.gateway.signalling.identity import domain_of, name_addr, number_of
 from opx.gateway.signalling.inside import InsideNames
+from opx.gateway.signalling.legs import set_contact
 from opx.gateway.signalling.nodes import Node
 from opx.gateway.signalling.relayed_subscription import RelayedSubscription, RenewalPolicy
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.agent import UserAgent
 from opx.sip.digest import DigestClient
 from opx.sip.errors import RemoteProtocolError
-from opx.sip.flow import Flow, host_port
+from opx.sip.flow import Flow
 from opx.sip.message import Request
 from opx.sip.notifier import ExpiresBounds, Notifier
 from opx.sip.subscriber import Subscriber, SubscriberEvent, SubscriberPolicy
@@ -42,6 +44,7 @@ class SubscriptionPolicy:
     icp_expires: int = 3600
     limit: int = 20_000
     per_device: int = 100
+    """At the same time; as many new ones may be asked for at once, and again within a minute."""
     spread: float = 50.0
     """Subscriptions a second after an ICP came back."""
     retry_after: int = 10
@@ -75,6 +78,7 @@ class Subscriptions:
         self._inside = inside
         self._policy = policy
         self._single_contact = single_contact
+        self._allowance = Allowance(policy.per_device)
         self._of_device: dict[int, dict[Key, RelayedSubscription]] = {}
         self._keys: dict[RelayedSubscription, Key] = {}
 
@@ -98,7 +102,9 @@ class Subscriptions:
         try:
             self._subscribe(transaction, device)
         except RemoteProtocolError as error:
-            refuse(self._timeline, transaction, device.id, error.status, f"SUBSCRIBE refused: {error}")
+            headers = (("allow-events", ", ".join(self._policy.packages)),) if error.status == 489 else ()
+            why = f"SUBSCRIBE refused: {error}"
+            refuse(self._timeline, transaction, device.id, error.status, why, headers=headers)
 
     def _subscribe(self, transaction: ServerTransaction, device: DeviceRecord) -> None:
         request = transaction.request
@@ -121,14 +127,16 @@ class Subscriptions:
         contact = str(request.contacts[0].uri) if request.contacts else ""
         key = (event.package, event.id, watched, "" if self._single_contact else contact)
         self._forget_earlier(device.id, key)
-        if len(self._keys) >= self._policy.limit or len(self.of(device.id)) >= self._policy.per_device:
+        full = len(self._keys) >= self._policy.limit or len(self.of(device.id)) >= self._policy.per_device
+        # A phone that subscribes in a circle would have the gateway do so at the ICP.
+        if full or not self._allowance.take(device.id, self._set_agent.now):
             refuse(self._timeline, transaction, device.id, 503, f"{what}: too many", self._policy.retry_after)
             return
         notifier = Notifier(
             self._set_agent,
             lambda heard: relayed.on_set(heard),
             transaction,
-            contact=f"sip:{host_port(self._set_agent.local)}",
+            contact=set_contact(self._set_agent, transaction.flow),
             bounds=self._policy.expires,
             authorize=lambda later: self._authorize(notifier, device, later),
         )
@@ -228,18 +236,18 @@ class Subscriptions:
 
     def drop(self, device_id: int, reason: Reason | None = None) -> None:
         """A device is gone. With a reason its phone is told; without one there is no way to it."""
-        self._end(self.of(device_id), reason)
+        for relayed in self.of(device_id):
+            relayed.end(reason)
+
+    def forget(self, device_id: int) -> None:
+        """A device was removed."""
+        self._allowance.forget(device_id)
 
     def stop(self) -> None:
         """The gateway is stopped: the sets are told to come again in a while, not all at once."""
         for number, relayed in enumerate(list(self._keys), 1):
             least = 10 + int(number / self._policy.spread)
             relayed.end(Reason.PROBATION, random.randint(least, least + 20))
-
-    @staticmethod
-    def _end(relayed: Iterable[RelayedSubscription], reason: Reason | None) -> None:
-        for one in relayed:
-            one.end(reason)
 
     def _on_end(self, relayed: RelayedSubscription, text: str) -> None:
         key = self._keys.pop(relayed)

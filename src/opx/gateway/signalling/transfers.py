@@ -9,11 +9,12 @@ from opx.gateway.signalling.dialog_names import DialogNames
 from opx.gateway.signalling.directory import Directory
 from opx.gateway.signalling.icps import IcpLink
 from opx.gateway.signalling.identity import MAX_NUMBER
-from opx.gateway.signalling.legs import call_icp, set_contact
+from opx.gateway.signalling.legs import call_icp
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.agent import UserAgent
 from opx.sip.bridge import Bridge, CallReport
 from opx.sip.events import SessionEvent, TransferAsked
+from opx.sip.flow import host_port
 from opx.sip.replaces import ReferTo, Replaces
 from opx.sip.session import Session
 from opx.sip.transfer import AttendedTransfer, BlindTransfer
@@ -137,7 +138,7 @@ class Transfers:
             return
         wanted = event.refer_to.replaces
         replaces = Replaces(self._names.toward_set(wanted.dialog), wanted.early_only) if wanted else None
-        domain = set_contact(self._set_agent).removeprefix("sip:")
+        domain = host_port(self._set_agent.local)
         phone.refer(
             ReferTo(_at(domain, event.refer_to.number), replaces),
             lambda status: self._answer(call, leg, event, status),
