@@ -272,7 +272,9 @@ def _measure(
                 our_problem |= contender.name == results.ours
         results.add(one)
         first = next(iter(results.metrics.values()))
-        parts = [f"{name} {_text(figures[first.name], first)}" for name, figures in one.items()]
+        parts = [
+            f"{name} {_text(figures[first.name], first)}" for name, figures in one.items() if first.name in figures
+        ]
         say(f"round {number + 1} of {plan.rounds}: {first.name}: {', '.join(parts) or 'nothing valid'}")
         longest = max(longest, clock() - start)
     return our_problem

@@ -25,8 +25,8 @@ from sip_load import GRACE, USERS, WARM_UP_RATE, Load, Measured
 from sip_servers import Server, gateway, kamailio, missing_sippy, sippy
 from support.network import claim_network
 
-REGISTRATION_RATE = 2000
-CALL_RATE = 500
+REGISTRATION_RATE = 1500
+CALL_RATE = 300
 """A second; well within what the servers carry, so that nothing is repeated."""
 SLOW_CALL_RATE = 100
 """Calls a second for the comparison with sippy, which carries no more than about two hundred."""

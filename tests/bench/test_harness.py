@@ -184,3 +184,30 @@ def test_pinning_a_program_leaves_ourselves_where_we_were(tmp_path: Path) -> Non
 def test_there_is_no_cpu_time_of_a_process_that_is_not_there() -> None:
     with pytest.raises(ProcessLookupError):
         cpu_seconds(2**22 + 1)
+
+
+def test_a_contender_may_lack_a_metric() -> None:
+    other = Metric("other", "s", higher_is_better=False)
+    both = Contender("OPX", lambda seconds: {"rate": 1, "other": 2})
+    less = Contender("peer", lambda seconds: {"other": 3})
+    lines: list[str] = []
+    one = Bench("trial", "a trial", (Metric("rate", "per s"), other), (both, less), full=SHORT, quick=SHORT)
+    assert run(one, [], say=lines.append) == 0
+    assert "round 1 of 3: rate: OPX 1" in lines
+    assert any(line.split() == ["rate", "1", "±", "0", "-", "per", "s"] for line in lines)
+
+
+def test_a_long_run_is_ours_alone_and_its_verdict_the_status() -> None:
+    asked: list[float] = []
+
+    def soak(minutes: float, say: object) -> bool:
+        asked.append(minutes)
+        return minutes < 5
+
+    def never(seconds: float) -> Mapping[str, float]:
+        raise AssertionError("no round was asked for")
+
+    one = Bench("trial", "a trial", (Metric("rate", "per s"),), (Contender("OPX", never),), soak=soak)
+    lines: list[str] = []
+    assert [run(one, ["--minutes", minutes], say=lines.append) for minutes in ("2", "5")] == [0, 1]
+    assert asked == [2, 5]
