@@ -45,6 +45,10 @@ def test_two_addresses_are_all_that_must_be_given() -> None:
             "2: set_side.address: '2001:db8::1' is IPv6; expected IPv4, media is carried over IPv4 only so far",
         ),
         (
+            SIDES + "[calls]\nsession_expires = 300\nmin_se = 600\n",
+            "7: calls.min_se: 600 is above session_expires; expected at most 300",
+        ),
+        (
             SIDES.replace("127.0.10.1", "gateway.example"),
             "2: set_side.address: 'gateway.example' is no address; expected an IPv4 address of this machine",
         ),

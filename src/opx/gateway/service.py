@@ -35,6 +35,7 @@ from opx.sip.flow import Flow
 from opx.sip.nonces import NonceIssuer
 from opx.sip.notifier import ExpiresBounds
 from opx.sip.registration import ClientRegistration, RegistrationPolicy
+from opx.sip.session_timer import SessionTimerPolicy
 from opx.sip.transport import SipStack, TransportLimits, WheelClock
 from opx.store.engine import open_engine
 from opx.store.secrets import Sealer, load_key
@@ -313,4 +314,5 @@ def _policy(settings: GatewaySettings) -> SignallingPolicy:
         notices=NoticePolicy(subscriptions.events, subscriptions.xml_bytes, subscriptions.inside_links),
         messages=MessagePolicy(limits.messages_per_minute, limits.retry_after),
         inside_networks=(settings.icp_side.network,),
+        session_timer=SessionTimerPolicy(settings.calls.session_expires, settings.calls.min_se),
     )

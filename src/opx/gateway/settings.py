@@ -4,60 +4,15 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from sqlalchemy import URL
 
 from opx.config import Settings
+from opx.gateway.settings_fields import DialledNumber, Dscp, EventName, IPv4, NameServer, Port, Seconds, Transport
+from opx.sip.session_timer import LOWEST
 
 MIN_PORTS_PER_WORKER = 4
 """A call takes two ports per side; less than two calls are no slice worth a process."""
-
-
-def _ipv4(value: str) -> str:
-    try:
-        address = ipaddress.ip_address(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is no address; expected an IPv4 address of this machine") from None
-    if address.version != 4:
-        raise ValueError(f"{value!r} is IPv6; expected IPv4, media is carried over IPv4 only so far")
-    if address.is_unspecified:
-        raise ValueError("a wildcard address; expected one address of this machine, nothing listens everywhere")
-    if address.is_multicast or value == "255.255.255.255":
-        raise ValueError(f"{value} is not the address of one host; expected an IPv4 address of this machine")
-    return value
-
-
-def _number(value: str) -> str:
-    if not value or len(value) > 32 or not all(char in "0123456789*#" for char in value):
-        raise ValueError(f"{value!r} is no number; expected digits, * and #")
-    return value
-
-
-def _event(value: str) -> str:
-    if not value or len(value) > 64 or not all(char.isascii() and (char.isalnum() or char in "-.") for char in value):
-        raise ValueError(f"{value!r} is no event; expected a name such as check-sync")
-    return value.lower()
-
-
-def _name_server(value: str) -> str:
-    host, colon, port = value.partition(":")
-    if colon and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
-        raise ValueError(f"{value!r} is no name server; expected ADDRESS or ADDRESS:PORT")
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        raise ValueError(f"{value!r} is no name server; expected its IPv4 address, or ADDRESS:PORT") from None
-    return value
-
-
-IPv4 = Annotated[str, AfterValidator(_ipv4)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Dscp = Annotated[int, Field(ge=0, le=63)]
-Seconds = Annotated[float, Field(ge=0)]
-Transport = Literal["UDP", "TCP"]
-NameServer = Annotated[str, AfterValidator(_name_server)]
-DialledNumber = Annotated[str, AfterValidator(_number)]
-EventName = Annotated[str, AfterValidator(_event)]
 
 
 class _Table(Settings):
@@ -268,6 +223,23 @@ class Media(_Table):
         return value
 
 
+class CallSettings(_Table):
+    """Session timers (RFC 4028): how a call whose far end is gone without a word is noticed, on each leg by itself."""
+
+    session_expires: Annotated[int, Field(ge=LOWEST)] = 1800
+    """What the gateway asks for and at most grants; a call is refreshed after half of it."""
+    min_se: Annotated[int, Field(ge=LOWEST)] = LOWEST
+    """Whoever asks for less gets 422."""
+
+    @field_validator("min_se")
+    @classmethod
+    def _not_above(cls, value: int, info: ValidationInfo) -> int:
+        most = info.data.get("session_expires")
+        if most is not None and value > most:
+            raise ValueError(f"{value} is above session_expires; expected at most {most}")
+        return value
+
+
 class Limits(_Table):
     """Bounds, so that no one can take all there is."""
 
@@ -348,6 +320,7 @@ class GatewaySettings(_Table):
     digest: Digest = Digest()
     icps: Icps = Icps()
     dns: Dns = Dns()
+    calls: CallSettings = CallSettings()
     media: Media = Media()
     limits: Limits = Limits()
     subscriptions: Subscriptions = Subscriptions()

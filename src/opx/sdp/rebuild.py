@@ -36,19 +36,27 @@ def rebuild(
 ) -> SessionDescription:
     """A new description with `address` and `port` (RTP; RTCP on the next) for its first stream that is carried.
 
-    SdpError when there is no stream at all. Streams keep their places, refused ones with port 0 (RFC 3264 section 6).
+    SdpError when nothing that it describes is carried. Streams keep their places, refused ones with port 0 (RFC 3264
+    section 6).
     """
     if not description.media:
         raise SdpError("it has no media line")
+    wanted = [media for media in description.media if media.port]
+    if wanted and not any(_is_carried(media, policy) for media in wanted):
+        raise SdpError(f"no stream of it is carried ({', '.join(f'{m.kind} {m.protocol}' for m in wanted[:4])})")
     streams = []
     carried = False
     for media in description.media:
-        if not carried and media.port and media.kind in policy.kinds and media.protocol in policy.protocols:
+        if not carried and media.port and _is_carried(media, policy):
             carried = True
             streams.append(_carried(media, port, policy))
         else:
             streams.append(_refused(media))
     return SessionDescription(origin, connection=Connection.to(address), media=tuple(streams))
+
+
+def _is_carried(media: Media, policy: AttributePolicy) -> bool:
+    return media.kind in policy.kinds and media.protocol in policy.protocols
 
 
 def _refused(media: Media) -> Media:

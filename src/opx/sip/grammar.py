@@ -35,6 +35,7 @@ _SPELLINGS = {
     "call-id": "Call-ID",
     "cseq": "CSeq",
     "mime-version": "MIME-Version",
+    "min-se": "Min-SE",
     "rack": "RAck",
     "rseq": "RSeq",
     "sip-etag": "SIP-ETag",

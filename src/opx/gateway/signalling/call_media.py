@@ -59,8 +59,9 @@ class CallMedia:
         if not sdp or self._ports is None:
             return b""
         description = parse(sdp)
+        rebuilt = self._rebuild(description, side.other)
         self._tell_relay(side, description)
-        return self._rebuild(description, side.other)
+        return rebuilt
 
     def close(self) -> None:
         self._desk.close(self._call_id)
