@@ -2,7 +2,9 @@
 
 import random
 import socket
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 SENTINEL_PORT = 40009
 """Whoever has this UDP port of a network's last address bound owns the network."""
@@ -33,8 +35,16 @@ def claim_network() -> LoopbackNetwork:
         except OSError:
             sentinel.close()
             continue
-        return LoopbackNetwork(f"127.{number}", sentinel)
+        if _sockets_in(number) == 1:
+            return LoopbackNetwork(f"127.{number}", sentinel)
+        sentinel.close()
     raise RuntimeError("all loopback networks are in use")
+
+
+def _sockets_in(number: int) -> int:
+    """UDP sockets bound to addresses of 127.<number>; a program of a run that was killed may still have some."""
+    texts = (line.split()[1].partition(":")[0] for line in Path("/proc/net/udp").read_text().splitlines()[1:])
+    return sum(1 for text in texts if int(text, 16).to_bytes(4, sys.byteorder)[:2] == bytes((127, number)))
 
 
 def free_port(address: str) -> int:
