@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from opx.rtp import tones, wav
-from support.baresip import LOCAL, TONE, Baresip, write_configuration
+from support.baresip import remote_baresip
 from support.live import LiveSite, live_site
-from support.network import LoopbackNetwork, free_port
+from support.network import LoopbackNetwork
 from support.programs import PATIENCE, OutsideProgram, needs_program
 from support.sipp import Sipp
 
@@ -34,29 +33,6 @@ def office(site: LiveSite, folder: Path) -> Sipp:
     return Sipp(folder, local=local, pbx=site.pbx_address, number="1101", password="icp-1101-Secret")
 
 
-def baresip(site: LiveSite, folder: Path, transport: str) -> Baresip:
-    control = free_port(LOCAL)
-    write_configuration(
-        folder,
-        port=free_port(LOCAL),
-        username="tw1",
-        password="set-1-Secret",
-        server=site.outside,
-        transport=transport,
-        control_port=control,
-    )
-    return Baresip(folder, control)
-
-
-def heard_itself(phone: Baresip) -> bool:
-    """sipp sends every packet back, so its own tone proves the audio of both directions."""
-    recordings = phone.recordings()
-    assert recordings, phone.text
-    samples = wav.read(recordings[-1])
-    middle = samples[len(samples) // 4 : 3 * len(samples) // 4]
-    return len(middle) > 4000 and tones.dominant(middle, (float(TONE), 440.0)) == TONE
-
-
 @pytest.mark.parametrize("transport", ["UDP", "TCP"])
 async def test_baresip_registers_and_calls_an_extension_that_sipp_answers(
     loopback: LoopbackNetwork, tmp_path: Path, transport: str
@@ -65,7 +41,7 @@ async def test_baresip_registers_and_calls_an_extension_that_sipp_answers(
         sipp = office(site, tmp_path / "sipp")
         with sipp.register() as registering:
             assert await ended(registering) == 0, registering.text
-        with sipp.answer() as answering, baresip(site, tmp_path / "baresip", transport) as phone:
+        with sipp.answer() as answering, remote_baresip(site, tmp_path / "baresip", transport) as phone:
             await until(lambda: "200 OK" in phone.text)
             await until(lambda: site.gateway.signalling.registrar.bindings.of(1) != [])
             assert site.gateway.signalling.registrar.bindings.of(1)[0].flow.transport == transport
@@ -78,7 +54,7 @@ async def test_baresip_registers_and_calls_an_extension_that_sipp_answers(
             assert await ended(answering) == 0, answering.text
             await until(lambda: len(site.gateway.signalling.calls) == 0)
             await asyncio.to_thread(phone.stop)
-            assert heard_itself(phone), "\n".join(site.texts())
+            assert phone.heard_itself(), "\n".join(site.texts())
 
 
 @pytest.mark.parametrize("transport", ["UDP", "TCP"])
@@ -87,10 +63,10 @@ async def test_sipp_calls_from_the_office_and_baresip_answers(
 ) -> None:
     async with live_site(loopback, tmp_path) as site:
         sipp = office(site, tmp_path / "sipp")
-        with baresip(site, tmp_path / "baresip", transport) as phone:
+        with remote_baresip(site, tmp_path / "baresip", transport) as phone:
             await until(lambda: site.gateway.signalling.registrar.bindings.of(1) != [])
             with sipp.call("1001", CALL_MILLISECONDS) as calling:
                 assert await ended(calling) == 0, calling.text
             await until(lambda: len(site.gateway.signalling.calls) == 0)
             await asyncio.to_thread(phone.stop)
-            assert heard_itself(phone), "\n".join(site.texts())
+            assert phone.heard_itself(), "\n".join(site.texts())

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opx.rtp import tones, wav
+from support.live import LiveSite
+from support.network import free_port
 from support.programs import OutsideProgram
 
 MODULES = Path("/usr/lib/baresip/modules")
@@ -104,3 +106,26 @@ class Baresip(OutsideProgram):
     def recordings(self) -> list[Path]:
         """What it heard, a file per call."""
         return sorted(self._folder.glob("dump-*-dec.wav"))
+
+    def heard_itself(self) -> bool:
+        """Whether its own tone came back, which proves the audio of both directions where the other end echoes."""
+        recordings = self.recordings()
+        assert recordings, self.text
+        samples = wav.read(recordings[-1])
+        middle = samples[len(samples) // 4 : 3 * len(samples) // 4]
+        return len(middle) > 4000 and tones.dominant(middle, (float(TONE), 440.0)) == TONE
+
+
+def remote_baresip(site: LiveSite, folder: Path, transport: str = "UDP") -> Baresip:
+    """The phone of a site's device 1."""
+    control = free_port(LOCAL)
+    write_configuration(
+        folder,
+        port=free_port(LOCAL),
+        username="tw1",
+        password="set-1-Secret",
+        server=site.outside,
+        transport=transport,
+        control_port=control,
+    )
+    return Baresip(folder, control)
