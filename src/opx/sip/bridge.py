@@ -233,8 +233,11 @@ class Bridge:
                 if other is not None:
                     other.hang_up(elsewhere=elsewhere)
                 self._finish(Outcome.CANCELLED, "the caller gave up")
-            case events.Confirmed(sdp) if sdp and other is not None:
-                other.acknowledge(self._translate(end, sdp))
+            case events.Confirmed(sdp) if other is not None and other.owes_answer:
+                if sdp:
+                    other.acknowledge(self._translate(end, sdp))
+                else:
+                    self.hang_up(f"{end.value} never answered an offer")
             case events.Offered(sdp, update) if here is not None:
                 self._on_offer(end, here, other, sdp, update)
             case events.OfferWithdrawn() if other is not None:
@@ -263,7 +266,8 @@ class Bridge:
         self._finish(Outcome.REFUSED, reason, status)
 
     def _on_offer(self, end: End, here: Session, other: Session | None, sdp: bytes, update: bool) -> None:
-        if other is None or other.ended or other.busy:
+        if other is None or other.ended or other.busy or not (sdp or other.up):
+            # Without a description it is a re-INVITE, which waits for the first answer to arrive.
             here.refuse_offer(491)
             return
         if not other.can_offer:
@@ -285,7 +289,10 @@ class Bridge:
             other.answer_offer(translated)
         elif self._restoring:
             self._restoring = False
-        elif here.can_offer:
+        elif here.owes_answer:
+            # The one who asked for an offer took that back too late: what was before is the answer.
+            here.acknowledge(self._translate(end.other, other.offers.remote))
+        elif here.can_offer and other.offers.remote:
             # The one who offered took it back too late: what was before holds again.
             self._restoring = True
             here.offer(self._translate(end.other, other.offers.remote))
@@ -296,7 +303,7 @@ class Bridge:
         if newcomer is not None:
             newcomer.reject(488)
         elif other.offered:
-            other.refuse_offer(status)
+            other.refuse_offer(_passed_on(status, 488))
 
     def _on_asked(self, here: Session, other: Session | None, event: events.Asked) -> None:
         body = self._carry(event)
@@ -305,7 +312,9 @@ class Bridge:
         elif body is None or other.usage.peer_allows(event.method) is False:
             here.answer_request(event.id, 415 if body is None else 405)
         else:
-            other.ask(event.method, event.content_type, body, lambda status: here.answer_request(event.id, status))
+            # Parameters of the type could say anything; text without a charset is UTF-8.
+            kind = event.content_type.partition(";")[0].strip()
+            other.ask(event.method, kind, body, lambda status: here.answer_request(event.id, _passed_on(status, 500)))
 
     def _finish(self, outcome: Outcome, reason: str, status: int = 0) -> None:
         if self._over:
@@ -314,6 +323,15 @@ class Bridge:
         if self._joining is not None:
             self._joining.hang_up()
         self._on_end(CallReport(outcome, reason, self._started_at, self._answered_at, self._now(), status))
+
+
+def _passed_on(status: int, instead: int) -> int:
+    """A refusal within the call as the other end gets it.
+
+    Credentials, redirections and a forgotten dialog are between one end and us; 408 and 481 would end the other's call
+    (RFC 5057 section 5.1).
+    """
+    return instead if 300 <= status < 400 or status in (401, 407, 408, 481) else status
 
 
 def _deaf(event: events.SessionEvent) -> None:

@@ -90,6 +90,8 @@ class Exchange:
 
         `reason` is a Reason header (RFC 3326), "" for none.
         """
+        if self._cancelled:
+            return
         self._cancelled = True
         self._cancel_reason = reason
         if self._proceeding and self.transaction is not None:

@@ -17,6 +17,8 @@ from opx.sip.timers import Timer
 from opx.sip.transactions import Failure, ServerTransaction
 from opx.sip.usage import DialogUsage
 
+MAX_ACKS = 4
+"""ACKs kept for 2xx that are repeated; whose turn has come again has acknowledged all but the last."""
 REFRESH_AGAIN = 5.0
 """Seconds after which a refresh that found an offer under way is tried anew."""
 
@@ -56,8 +58,10 @@ class Offers:
         self._asked_sdp = b""
         self._answer: AnswerRepeater | None = None
         self._ours: Exchange | None = None
+        self._ours_number = 0
+        self._ours_limit: Timer | None = None
         self._owes_ack = False
-        self._ack: tuple[Flow, bytes] | None = None
+        self._acks: dict[int, tuple[Flow, bytes]] = {}
         self._ack_number = 0
         self._retry: Timer | None = None
 
@@ -126,13 +130,31 @@ class Offers:
         attach_sdp(request, sdp)
         if sdp:
             self.local = sdp
-        self._ours = self._usage.send(request, lambda outcome: self._on_final(outcome, sdp, method, refreshing))
+        self._ours_number = number = self._ours_number + 1
+        if method == "INVITE":
+            limit = self._usage.agent.timing.ring_limit
+            self._ours_limit = self._usage.agent.wheel.schedule(limit, self.withdraw)
+
+        def final(outcome: Outcome) -> None:
+            if number == self._ours_number:
+                self._on_final(outcome, sdp, method, refreshing)
+            elif isinstance(outcome, Response):
+                self.repeat_ack(outcome.cseq.number)
+
+        exchange = self._usage.send(request, final)
+        if number == self._ours_number:
+            self._ours = exchange
+
+    def _forget_ours(self) -> None:
+        self._ours = None
+        # Whatever else comes of it is a repetition.
+        self._ours_number += 1
+        if self._ours_limit is not None:
+            self._ours_limit.cancel()
+            self._ours_limit = None
 
     def _on_final(self, outcome: Outcome, sdp: bytes, method: str, refreshing: bool) -> None:
-        if isinstance(outcome, Response) and outcome.status < 300 and self._ours is None:
-            self.repeat_ack()
-            return
-        self._ours = None
+        self._forget_ours()
         if self._user.over:
             if isinstance(outcome, Response) and outcome.status < 300 and method == "INVITE":
                 self._usage.send_ack(outcome.cseq.number, b"")
@@ -161,7 +183,7 @@ class Offers:
         if answer:
             self.remote = answer
         if method == "INVITE":
-            self.take_answer(response.cseq.number, owes=not sdp)
+            self.take_answer(response.cseq.number, owes=bool(answer) and not sdp)
         if not refreshing:
             self._user.emit(events.OfferAnswered(answer))
 
@@ -183,10 +205,16 @@ class Offers:
     def take_answer(self, number: int, *, owes: bool) -> None:
         """A 2xx came: acknowledge it, or with `owes` wait for the owner's answer to the offer in it."""
         self._ack_number = number
-        self._ack = None
         self._owes_ack = owes
         if not owes:
-            self._ack = self._usage.send_ack(number, b"")
+            self._send_ack(b"")
+
+    def _send_ack(self, sdp: bytes) -> None:
+        ack = self._usage.send_ack(self._ack_number, sdp)
+        if ack is not None:
+            self._acks[self._ack_number] = ack
+            if len(self._acks) > MAX_ACKS:
+                del self._acks[next(iter(self._acks))]
 
     @property
     def owes_answer(self) -> bool:
@@ -198,12 +226,13 @@ class Offers:
             raise LocalProtocolError("no offer waits for an answer in an ACK")
         self._owes_ack = False
         self.local = sdp
-        self._ack = self._usage.send_ack(self._ack_number, sdp)
+        self._send_ack(sdp)
 
-    def repeat_ack(self) -> None:
-        """The peer repeats its 2xx: our ACK was lost."""
-        if self._ack is not None:
-            self._usage.agent.layer.transmit(*self._ack)
+    def repeat_ack(self, number: int) -> None:
+        """The peer repeats the 2xx of that CSeq number: our ACK was lost."""
+        ack = self._acks.get(number)
+        if ack is not None:
+            self._usage.agent.layer.transmit(*ack)
 
     # --- the peer's offers
 
@@ -336,6 +365,15 @@ class Offers:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+        if self._ours_limit is not None and self._ours is not None:
+            # A peer that has begun to answer could keep it open for ever.
+            self._ours_limit.cancel()
+            self._ours_limit = None
+            self._ours.cancel()
+        if self._owes_ack:
+            # Every 2xx is acknowledged (RFC 3261 section 13.2.2.4), also where the offer in it finds no taker.
+            self._owes_ack = False
+            self._send_ack(b"")
         if self._answer is not None:
             self._answer.stop()
             self._answer = None

@@ -33,7 +33,7 @@ class InviteUser(Protocol):
         """The first offer has its answer before the call is answered."""
 
     def on_answered(self, dialog: Dialog, response: Response, cancelled: bool) -> None: ...
-    def on_answer_repeated(self) -> None: ...
+    def on_answer_repeated(self, number: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -195,7 +195,7 @@ class OutgoingInvite:
         elif self._answered is None:
             self._take(outcome)
         elif outcome.to_tag == self._answered.remote_tag:
-            self._user.on_answer_repeated()
+            self._user.on_answer_repeated(outcome.cseq.number)
         else:
             self._drop_fork(outcome)
 

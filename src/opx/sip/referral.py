@@ -31,7 +31,9 @@ class _Asked:
 
 
 class Referral:
-    """One session's. `on_over` hears when the dialog is not needed any more for it."""
+    """One session's. `on_over` hears when nothing is left to be told to the peer, or `active` has ended."""
+
+    __slots__ = ("_asked", "_asking", "_count", "_emit", "_on_over", "_queue", "_sending", "_usage", "_waiting")
 
     def __init__(
         self, usage: DialogUsage, emit: Callable[[events.SessionEvent], None], on_over: Callable[[], None]
@@ -50,6 +52,11 @@ class Referral:
     def active(self) -> bool:
         """NOTIFYs are still to come or to be sent."""
         return self._asked is not None or self._asking is not None or self._sending or self._waiting is not None
+
+    @property
+    def asking(self) -> bool:
+        """Our REFER is under way."""
+        return self._asking is not None
 
     @property
     def concluding(self) -> bool:
@@ -195,7 +202,7 @@ class Referral:
             transaction.reply(487)
 
     def _check_over(self) -> None:
-        if not self.active:
+        if not self.concluding:
             self._on_over()
 
 

@@ -68,7 +68,7 @@ class Session:
         self._authorize = authorize
         self._outgoing: OutgoingInvite | None = None
         self._incoming: IncomingInvite | None = None
-        self._referral: Referral | None = None
+        self._referral = Referral(self.usage, self.emit, self._on_transfer_over)
         self._asking = Asking(self.usage, self.emit)
         self._bye_when_acknowledged = False
         self._bye_when_told = False
@@ -176,6 +176,16 @@ class Session:
         return up and not self.ended and not self.busy
 
     @property
+    def owes_answer(self) -> bool:
+        """An offer came in an answer of the peer's, and `acknowledge` may be called now."""
+        return self.offers.owes_answer or (self._outgoing is not None and self._outgoing.owes_prack)
+
+    @property
+    def referring(self) -> bool:
+        """A REFER of ours is under way, and another one has to wait."""
+        return self._referral.asking
+
+    @property
     def takes_reliable(self) -> bool:
         """The peer acknowledges provisional answers."""
         return self._incoming is not None and self._incoming.takes_reliable
@@ -243,17 +253,20 @@ class Session:
         self._asking.answer(request_id, status)
 
     def refer(self, refer_to: ReferTo, on_final: Callable[[int], None]) -> None:
-        """Ask the peer to call somebody else (RFC 3515); what comes of it are `events.TransferProgress`."""
-        self._transfers().refer(refer_to, on_final)
+        """Ask the peer to call somebody else (RFC 3515); what comes of it are `events.TransferProgress`.
+
+        LocalProtocolError while `referring`.
+        """
+        self._referral.refer(refer_to, on_final)
 
     def answer_transfer(self, request_id: int, status: int) -> None:
-        """Answer a REFER; after 202 `notify_transfer` tells the peer how it goes."""
-        self._transfers().answer(request_id, status)
+        """Answer a REFER, unless the call is over meanwhile; after 202 `notify_transfer` tells how it goes."""
+        if not self.ended:
+            self._referral.answer(request_id, status)
 
     def notify_transfer(self, status: int, over: bool) -> None:
         """Tell the peer what the transfer that it asked for met with; also after the call is over."""
-        if self._referral is not None:
-            self._referral.notify(status, over)
+        self._referral.notify(status, over)
 
     # --- InviteUser, for our INVITE
 
@@ -286,11 +299,11 @@ class Session:
         # Once the first offer has its answer, any further description here is to be ignored (section 13.2.1).
         sdp = b"" if self.offers.settled else sdp_of(response)
         self.offers.remote = sdp or self.offers.remote
-        self.offers.take_answer(response.cseq.number, owes=not self.offers.local)
+        self.offers.take_answer(response.cseq.number, owes=bool(sdp) and not self.offers.local)
         self.emit(events.Answered(sdp))
 
-    def on_answer_repeated(self) -> None:
-        self.offers.repeat_ack()
+    def on_answer_repeated(self, number: int) -> None:
+        self.offers.repeat_ack(number)
 
     # --- IncomingUser, for the peer's INVITE
 
@@ -353,7 +366,7 @@ class Session:
             self._on_bye(transaction)
         elif method == "OPTIONS":
             self.agent.answer_options(transaction)
-        elif method == "NOTIFY" and self._referral is not None:
+        elif method == "NOTIFY":
             self._referral.on_notify(transaction)
         elif self.phase is Phase.ENDED:
             transaction.reply(481)
@@ -368,9 +381,7 @@ class Session:
         elif method == "INVITE":
             self.offers.on_reinvite(transaction)
         elif method == "REFER" and method in self.agent.serves:
-            self._transfers().on_refer(transaction, next(self._asking.numbers))
-        elif method == "NOTIFY":
-            transaction.reply(489)
+            self._referral.on_refer(transaction, next(self._asking.numbers))
         else:
             self.agent.refuse_method(transaction)
 
@@ -383,6 +394,10 @@ class Session:
             self.emit(events.Ended(events.Cause.BYE))
         elif was is Phase.RINGING:
             self.emit(events.Cancelled())
+        elif was is Phase.CALLING and self._outgoing is not None:
+            # A callee may not (section 15), but whoever does it takes no call any more.
+            self._outgoing.cancel()
+            self.emit(events.Refused(480))
 
     # --- ends
 
@@ -396,16 +411,16 @@ class Session:
         self._bye_when_acknowledged = False
         self.phase = Phase.ENDED
         self._stop()
-        if self._referral is not None and self._referral.concluding:
+        if self._referral.concluding:
             # A phone that is hung up before it hears how its transfer went believes that it failed.
             self._bye_when_told = True
             return
-        self.usage.send(self._dialog.request("BYE"), lambda outcome: self._finish())
+        self.usage.send(self.usage.need().request("BYE"), lambda outcome: self._finish())
 
     def _finish(self) -> None:
         self.phase = Phase.ENDED
         self._stop()
-        if self._referral is None or not self._referral.active:
+        if not self._referral.active:
             self.usage.close()
 
     def _stop(self) -> None:
@@ -414,32 +429,22 @@ class Session:
         self._asking.stop()
         if self._incoming is not None:
             self._incoming.stop()
-        if self._referral is not None:
-            self._referral.stop()
+        self._referral.stop()
 
     # --- helpers
 
-    @property
-    def _dialog(self) -> Dialog:
-        return self.usage.need()
-
     def _dialog_of(self, request: Request) -> Dialog:
         early = self._outgoing.early_dialog(request.from_tag) if self._outgoing is not None else None
-        return early or self._dialog
+        return early or self.usage.need()
 
     def _called(self) -> IncomingInvite:
         if self._incoming is None:
             raise LocalProtocolError("the peer sent no INVITE that could be answered")
         return self._incoming
 
-    def _transfers(self) -> Referral:
-        if self._referral is None:
-            self._referral = Referral(self.usage, self.emit, self._on_transfer_over)
-        return self._referral
-
     def _on_transfer_over(self) -> None:
         if self._bye_when_told:
             self._bye_when_told = False
             self._bye()
-        elif self.phase is Phase.ENDED:
+        elif self.phase is Phase.ENDED and not self._referral.active:
             self.usage.close()

@@ -111,6 +111,14 @@ class AttendedTransfer:
         one.listener, other.listener = self._on_one, self._on_other
         one.offer(b"")
 
+    @property
+    def over(self) -> bool:
+        return self._over
+
+    def give_up(self, status: int = 487) -> None:
+        """Nobody wants the transfer any more."""
+        self._fail(status)
+
     def _on_one(self, event: events.SessionEvent) -> None:
         match event:
             case events.OfferAnswered(offer) if offer and not self._over and self._other.can_offer:
@@ -146,7 +154,7 @@ class AttendedTransfer:
         self._over = True
         self._one.listener, self._other.listener = self._listeners
         self._on_status(status, True)
-        if self._one.offers.owes_answer:
+        if self._one.owes_answer:
             # The offer that we asked for has no taker, so that its dialog can only end.
             self._one.fail(events.Cause.LOST)
 

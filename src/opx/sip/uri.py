@@ -19,6 +19,11 @@ _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/#\x80-\U0010ffff]|%[0-9A-Fa-f]{2})*\Z")
 
 
+def is_user(text: str) -> bool:
+    """Whether `text` may stand before the @ of a SIP URI as it is."""
+    return _USER.match(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Uri:
     """`user` is as it stands in the message, escapes included; `host` is without brackets.
