@@ -178,7 +178,9 @@ class Calls:
             except RemoteProtocolError as error:
                 self._refuse(transaction, device.id, error.status, f"call from {user}: {error}")
                 return
-        if replaced is not None and not headers:
+        if replaced is not None and not headers and self.transfers.busy(replaced):
+            self._refuse(transaction, device.id, 491, f"call from {user}: what it wants to replace is transferred")
+        elif replaced is not None and not headers:
             self._replace(transaction, device, link, replaced, user)
         elif not reachable:
             self._refuse(transaction, device.id, 480, f"call from {user}: the phone cannot be reached")
@@ -284,10 +286,11 @@ class Calls:
         return True
 
     def moved(self, binding: LiveBinding) -> None:
-        """A set registered from a new place: its calls follow it there."""
+        """A set registered, perhaps from a new place: its calls follow it there, but for those of its other phones."""
+        others = [other.flow for other in self._bindings.of(binding.device_id) if other is not binding]
         for call in self.of(binding.device_id):
             leg = call.set_leg
-            if leg is not None and not leg.ended:
+            if leg is not None and not leg.ended and leg.route not in others:
                 leg.route = binding.flow
                 call.media.set_side_is_at(binding.flow.remote[0])
 
@@ -337,6 +340,7 @@ class Calls:
         held.remove(call)
         if not held:
             del self._by_device[call.device_id]
+        self.transfers.call_over(call)
         call.media.close()
         direction = "to" if call.caller is Side.SET else "from"
         text = f"call {direction} {call.number}: {report.outcome.value}"

@@ -5,7 +5,7 @@ from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import Address, host_port
 from opx.sip.grammar import format_host
 from opx.sip.message import Request
-from opx.sip.uri import Uri
+from opx.sip.uri import Uri, is_user
 
 MAX_NUMBER = 128
 """Characters of a user part."""
@@ -18,7 +18,7 @@ def number_of(request: Request) -> str:
     """
     target = request.target
     number = target.user if target.scheme in ("sip", "sips") else target.opaque.partition(";")[0]
-    if not number:
+    if not number or not is_user(number):
         raise RemoteProtocolError("the request names nobody", status=404)
     if len(number) > MAX_NUMBER:
         raise RemoteProtocolError("the number is too long", status=414)
@@ -39,7 +39,8 @@ def caller_of(request: Request) -> tuple[str, str]:
 def _name_and_user(address: NameAddr) -> tuple[str, str]:
     uri = address.uri
     user = uri.user if uri.scheme in ("sip", "sips") else uri.opaque.partition(";")[0]
-    return address.display, (user or "anonymous")[:MAX_NUMBER]
+    user = (user or "")[:MAX_NUMBER]
+    return address.display, user if user and is_user(user) else "anonymous"
 
 
 def domain_of(address: Address) -> str:

@@ -1,6 +1,6 @@
 """Transfers (REFER) across the gateway: passed on where the other side can, carried out here where an ICP cannot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from opx.gateway.media.interface import Side
 from opx.gateway.repository import DeviceRecord
@@ -18,12 +18,12 @@ from opx.sip.flow import host_port
 from opx.sip.replaces import ReferTo, Replaces
 from opx.sip.session import Session
 from opx.sip.transfer import AttendedTransfer, BlindTransfer
-from opx.sip.uri import Uri
+from opx.sip.uri import Uri, is_user
 
 NO_REFER = frozenset((405, 420, 501))
 """Answers by which an ICP says that it knows no REFER."""
-ENDS_THE_CALL = frozenset((408, 481))
-"""Statuses that would make a phone think that its call is gone (RFC 5057 section 5.1)."""
+NOT_FOR_THE_ASKER = frozenset((401, 407, 408, 481))
+"""Statuses that ask for credentials of another, or say that the call is gone (RFC 5057 section 5.1)."""
 
 
 class Transfers:
@@ -46,15 +46,32 @@ class Transfers:
         self._links = links
         self._timeline = timeline
         self._joined: dict[Bridge, int] = {}
-        self._trying: dict[str, tuple[int, BlindTransfer]] = {}
+        self._trying: dict[str, tuple[int, BlindTransfer | AttendedTransfer | None]] = {}
+        self._left: dict[str, int] = {}
 
     def __len__(self) -> int:
-        """Calls between two parties at the ICP, connected here for an ICP that could not."""
-        return len(self._joined)
+        """Calls between two parties at the ICP, connected here for an ICP that could not, or about to be."""
+        return len(self._joined) + len(self._left)
 
     def of(self, device_id: int) -> int:
         """How many of these a device has made."""
-        return sum(1 for owner in self._joined.values() if owner == device_id)
+        return sum(1 for owners in (self._joined, self._left) for owner in owners.values() if owner == device_id)
+
+    def busy(self, call: Call) -> bool:
+        """The ICP's leg of a call is about to get another partner."""
+        return call.call_id in self._trying
+
+    def call_over(self, call: Call) -> None:
+        """A call has ended: a transfer of it goes on without the set, unless the ICP's leg ended, too."""
+        trying = self._trying.get(call.call_id)
+        if trying is None:
+            return
+        device_id, transfer = trying
+        leg = call.icp_leg
+        if leg is not None and leg.up:
+            self._left[call.call_id] = device_id
+        elif transfer is not None:
+            transfer.give_up()
 
     def asked(self, call: Call, side: Side, event: TransferAsked) -> None:
         device = self._directory.device(call.device_id)
@@ -63,7 +80,7 @@ class Transfers:
         if leg is None:
             return
         number = event.refer_to.number
-        if device is None or link is None or not link.nodes or not 0 < len(number) <= MAX_NUMBER:
+        if device is None or link is None or not link.nodes or not 0 < len(number) <= MAX_NUMBER or not is_user(number):
             leg.answer_transfer(event.id, 404)
         elif side is Side.SET:
             self._from_set(call, device, link, leg, event)
@@ -72,17 +89,20 @@ class Transfers:
 
     def drop(self, device_id: int, why: str) -> None:
         """The device may not call any more."""
-        for owner, trying in list(self._trying.values()):
-            if owner == device_id:
-                trying.give_up()
+        self._give_up([trying for owner, trying in self._trying.values() if owner == device_id])
         for bridge in [bridge for bridge, owner in self._joined.items() if owner == device_id]:
             bridge.hang_up(why)
 
     def hang_up_all(self, why: str) -> None:
-        for _, trying in list(self._trying.values()):
-            trying.give_up()
+        self._give_up([trying for _, trying in self._trying.values()])
         for bridge in list(self._joined):
             bridge.hang_up(why)
+
+    @staticmethod
+    def _give_up(transfers: Iterable[BlindTransfer | AttendedTransfer | None]) -> None:
+        for transfer in transfers:
+            if transfer is not None:
+                transfer.give_up()
 
     # --- a set transfers its partner
 
@@ -96,10 +116,13 @@ class Transfers:
         if (wanted := event.refer_to.replaces) is not None:
             name = self._names.toward_icp(wanted.dialog, device.id)
             consultation = self._names.call(Side.SET, wanted.dialog, device.id)
-            if name is None and consultation is None:
+            if (name is None and consultation is None) or consultation is call:
                 # Answered 481 the set would think that the call itself is gone.
                 leg.answer_transfer(event.id, 202)
                 self._progress(call, leg, number, 481, True)
+                return
+            if consultation is not None and self.busy(consultation):
+                leg.answer_transfer(event.id, 491)
                 return
             if consultation is not None and not consultation.bridge.answered:
                 # The target rings still: it is called anew for the partner, without the set between them.
@@ -109,6 +132,9 @@ class Transfers:
                 replaces = Replaces(name, wanted.early_only) if name is not None else None
         if partner.usage.peer_allows("REFER") is False:
             self._carry_out(call, device, link, leg, event, consultation)
+            return
+        if partner.referring or self.busy(call):
+            leg.answer_transfer(event.id, 491)
             return
         target = ReferTo(_at(link.node_of(partner.route, device.id).domain, number), replaces)
 
@@ -123,7 +149,7 @@ class Transfers:
     def _answer(self, call: Call, leg: Session, event: TransferAsked, status: int) -> None:
         if status >= 300:
             self._note(call.device_id, f"transfer to {event.refer_to.number} refused: the other side answered {status}")
-            status = 503 if status in ENDS_THE_CALL else status
+            status = 503 if status < 400 or status in NOT_FOR_THE_ASKER else status
         leg.answer_transfer(event.id, status)
 
     # --- an ICP asks a set to call somebody else
@@ -135,6 +161,9 @@ class Transfers:
             return
         if phone.usage.peer_allows("REFER") is False:
             leg.answer_transfer(event.id, 603)
+            return
+        if phone.referring:
+            leg.answer_transfer(event.id, 491)
             return
         wanted = event.refer_to.replaces
         replaces = Replaces(self._names.toward_set(wanted.dialog), wanted.early_only) if wanted else None
@@ -156,7 +185,10 @@ class Transfers:
         consultation: Call | None,
     ) -> None:
         partner, number = call.icp_leg, event.refer_to.number
-        if partner is None or not partner.up or call.call_id in self._trying:
+        if leg.ended or partner is None or not partner.up or self.busy(call):
+            leg.answer_transfer(event.id, 491)
+            return
+        if consultation is not None and (consultation.bridge.over or self.busy(consultation)):
             leg.answer_transfer(event.id, 491)
             return
         leg.answer_transfer(event.id, 202)
@@ -167,7 +199,7 @@ class Transfers:
             self._progress(call, leg, number, status, over)
             if not over:
                 return
-            self._trying.pop(call.call_id, None)
+            self._forget(call)
             call.retain_icp_leg(False)
             if status < 300:
                 self._joined[bridge] = device.id
@@ -179,7 +211,7 @@ class Transfers:
                 partner.hang_up()
 
         if consultation is not None:
-            self._connect(partner, consultation, bridge, done)
+            self._connect(call, partner, consultation, bridge, done)
             return
 
         node = link.node_of(partner.route, device.id)
@@ -191,18 +223,30 @@ class Transfers:
         if not transfer.over:
             self._trying[call.call_id] = (device.id, transfer)
 
-    def _connect(self, partner: Session, consultation: Call, bridge: Bridge, done: Callable[[int, bool], None]) -> None:
+    def _connect(
+        self, call: Call, partner: Session, consultation: Call, bridge: Bridge, done: Callable[[int, bool], None]
+    ) -> None:
+        other = consultation.icp_leg
+        if other is None:
+            done(480, True)
+            return
         consultation.retain_icp_leg(True)
 
         def joined(status: int, over: bool) -> None:
+            self._forget(consultation)
             consultation.retain_icp_leg(False)
             done(status, over)
+            if status >= 300 and consultation.bridge.over:
+                other.hang_up()
 
-        other = consultation.icp_leg
-        if other is None:
-            joined(480, True)
-        else:
-            AttendedTransfer(partner, other, bridge, joined)
+        transfer = AttendedTransfer(partner, other, bridge, joined)
+        if not transfer.over:
+            for each in (call, consultation):
+                self._trying[each.call_id] = (call.device_id, transfer)
+
+    def _forget(self, call: Call) -> None:
+        self._trying.pop(call.call_id, None)
+        self._left.pop(call.call_id, None)
 
     def _new_bridge(self, device_id: int, number: str) -> Bridge:
         def on_end(report: CallReport) -> None:
