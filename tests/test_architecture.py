@@ -47,8 +47,8 @@ def test_the_sip_library_imports_nothing_else_of_opx() -> None:
         assert {name for name in imports(path) if not name.startswith("opx.sip")} == set(), path
 
 
-def test_the_sip_core_knows_no_socket_and_no_clock() -> None:
-    for path in (SOURCE / "sip").glob("*.py"):
+def test_the_sip_core_and_the_nodes_features_know_no_socket_and_no_clock() -> None:
+    for path in [*(SOURCE / "sip").glob("*.py"), *(SOURCE / "pbx" / "features").glob("*.py")]:
         text = path.read_text()
         for module in ("asyncio", "socket", "time"):
             assert f"\nimport {module}\n" not in text, path

@@ -126,6 +126,28 @@ def test_forwarding_that_leads_nowhere_ends_at_once(forwards: dict[str, str], st
     assert office.node.calls == set()
 
 
+def test_a_phone_that_sends_the_call_elsewhere_by_itself_is_followed_and_the_caller_sees_no_302() -> None:
+    office = Office(THREE)
+    office.one.call("1002")
+    office.wire.deliver()
+    office.two.last.reject(302, (("contact", f"<sip:1003@{PBX[0]}>"),))
+    office.wire.deliver()
+    assert office.one.events == [events.Progress(status, b"") for status in (180, 181, 180)]
+    assert "reason=deflection" in forwarded(office)[0]
+    assert answered_by(office, "1003")
+
+
+@pytest.mark.parametrize("target", ["sip:9999@10.9.8.20", "sip:1001@10.9.8.20", "sip:1002@10.9.8.20", "sip:10.9.8.20"])
+def test_a_phone_that_sends_the_call_nowhere_is_not_followed(target: str) -> None:
+    office = Office(THREE)
+    office.one.call("1002")
+    office.wire.deliver()
+    office.two.last.reject(302, (("contact", f"<{target}>"),))
+    office.wire.deliver()
+    assert office.one.events == [events.Progress(180, b""), events.Refused(480)]
+    assert office.node.calls == set()
+
+
 def test_a_circle_of_busy_extensions_is_busy() -> None:
     office = Office(THREE)
     office.set("1002", dnd=True, forward_busy="1003")

@@ -104,7 +104,9 @@ def test_who_hangs_up_at_once_after_transferring_has_the_transfer_done(office: O
 
 
 @pytest.mark.parametrize(
-    ("target", "status"), [("9999", 404), ("1005", 480), ("1003", 486)], ids=["unknown", "no phone", "says busy"]
+    ("target", "status"),
+    [("9999", 404), ("1005", 480), ("1003", 486), ("1002", 482)],
+    ids=["unknown", "no phone", "says busy", "the partner itself"],
 )
 def test_a_transfer_that_leads_nowhere_is_told_and_the_call_goes_on(office: Office, target: str, status: int) -> None:
     office.one.refer(office.one.last, target)

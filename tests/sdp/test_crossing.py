@@ -47,7 +47,15 @@ def test_further_streams_are_refused_in_their_places() -> None:
     assert len(for_two.media) == 1
 
 
-@pytest.mark.parametrize("change", [(b"m=audio 5000", b"m=audio 0"), (b"PCM", b"XCM"), (b"m=audio", b"m=image")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b"m=audio 5000", b"m=audio 0"),
+        (b"PCM", b"XCM"),
+        (b"m=audio", b"m=image"),
+        (b"RTP/AVP", b"RTP/SAVP"),
+    ],
+)
 def test_without_a_codec_or_a_stream_in_common_there_is_none(change: tuple[bytes, bytes]) -> None:
     one = described(offer(ONE, 4000, origin=Origin.of(ONE, 1, 1)))
     two = parse(encode(offer(TWO, 5000, origin=Origin.of(TWO, 1, 1))).replace(*change))

@@ -207,11 +207,11 @@ class CallDesk:
         if not self._go_on(call, Reason.NO_ANSWER):
             call.hang_up("nobody answered", 480)
 
-    def _go_on(self, call: PbxCall, reason: Reason) -> bool:
+    def _go_on(self, call: PbxCall, reason: Reason, wanted: str = "") -> bool:
         """Whether the call rings elsewhere now."""
         if not (call.movable or call.transfer is not None):
             return False
-        route = self.forwarding.go_on(call.route, call.caller.number, reason)
+        route = self.forwarding.go_on(call.route, call.caller.number, reason, wanted)
         if not route.number:
             return False
         call.stop_timer()
@@ -241,6 +241,8 @@ class CallDesk:
     # --- CallUser
 
     def on_refused(self, call: PbxCall, event: events.Refused) -> bool:
+        if event.targets:
+            return self._go_on(call, Reason.DEFLECTION, self._office.number_of(event.targets[0]))
         reason = reason_of(event.status)
         return reason is not None and self._go_on(call, reason)
 

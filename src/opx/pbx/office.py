@@ -9,6 +9,7 @@ from opx.pbx.registrar import Contact, PbxRegistrar
 from opx.pbx.repository import ExtensionRecord
 from opx.sip.address import NameAddr
 from opx.sip.agent import UserAgent
+from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import host_port
 from opx.sip.message import Request
 from opx.sip.uri import Uri
@@ -67,6 +68,14 @@ class Office:
     def address_of(self, number: str) -> str:
         """The same as From and To carry it."""
         return str(NameAddr(self.name_of(number), self.uri_of(number)))
+
+    @staticmethod
+    def number_of(uri: str) -> str:
+        """The number in a URI that a phone gave, "" when it holds none."""
+        try:
+            return unquote(Uri.parse(uri).user or "")
+        except RemoteProtocolError:
+            return ""
 
     @staticmethod
     def dialled(request: Request) -> str:

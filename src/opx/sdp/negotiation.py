@@ -1,12 +1,15 @@
 """Offer and answer of a plain user agent with one audio stream (RFC 3264)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opx.sdp.model import Attribute, Connection, Direction, Media, Origin, SdpError, SessionDescription
 
 STATIC = {"0": "PCMU/8000", "8": "PCMA/8000"}
 """Payload types that need no rtpmap (RFC 3551 section 6), of those we speak."""
+
+PLAIN = frozenset(("RTP/AVP", "RTP/AVPF"))
+"""Profiles without keys, of which each leg has its own (RFC 3551, RFC 4585)."""
 
 TELEPHONE_EVENT = "telephone-event/8000"
 
@@ -80,6 +83,8 @@ def cross(one: SessionDescription, two: SessionDescription) -> tuple[SessionDesc
     first, second = one.audio, two.audio
     if first is None or second is None or not first.port or not second.port:
         raise SdpError("the other end takes no audio")
+    if first.protocol != second.protocol or first.protocol not in PLAIN:
+        raise SdpError("no profile in common that needs no keys")
     spoken = [encoding for _, encoding in _named(second)]
     shared = [encoding for _, encoding in _named(first) if encoding in spoken]
     codec = next((encoding for encoding in shared if encoding != TELEPHONE_EVENT), None)
@@ -97,7 +102,8 @@ def _crossed(
     direction = Direction.of(
         theirs.direction.sends and mine.direction.receives, theirs.direction.receives and mine.direction.sends
     )
-    carried = _describe(theirs.address, theirs.port, other.origin, formats, direction).media[0]
+    described = _describe(theirs.address, theirs.port, other.origin, formats, direction).media[0]
+    carried = replace(described, protocol=mine.protocol)
     streams = [
         carried if media is mine else Media(media.kind, 0, media.protocol, media.formats[:1]) for media in offered.media
     ]

@@ -19,6 +19,8 @@ class Reason(Enum):
     BUSY = ("user-busy", 486)
     NO_ANSWER = ("no-answer", 408)
     UNREACHABLE = ("unavailable", 480)
+    DEFLECTION = ("deflection", 480)
+    """The phone itself sent the call elsewhere, with a 302."""
 
     @property
     def diversion(self) -> str:
@@ -78,9 +80,12 @@ class Forwarding:
         """Where a new call to `number` goes."""
         return self._follow(number, caller, ())
 
-    def go_on(self, route: Route, caller: str, reason: Reason) -> Route:
-        """Where a call goes that the extension of `route` did not take; `status` when it ends there."""
-        target = self._target(route.number, reason)
+    def go_on(self, route: Route, caller: str, reason: Reason, wanted: str = "") -> Route:
+        """Where a call goes that the extension of `route` did not take; `status` when it ends there.
+
+        `wanted` is where its phone sends the call, else the extension's own forwarding counts.
+        """
+        target = wanted or self._target(route.number, reason)
         if not target:
             return Route("", route.hops, reason.status)
         return self._follow(target, caller, (*route.hops, Hop(route.number, reason)))

@@ -65,8 +65,8 @@ class Transfers:
         """A blind transfer: call the target for `kept`."""
         caller = self._party(call, end.other)
         route = self._desk.forwarding.begin(number, caller.number)
-        if not route.number:
-            self._report(call, end, number, route.status, True)
+        if number == caller.number or not route.number:
+            self._report(call, end, number, route.status or 482, True)
             return
         new = self._desk.new_call(caller, number, route)
         new.referred_by = call.number(end)
