@@ -1,5 +1,7 @@
 """Hot desking, on the wire in memory."""
 
+from collections.abc import Callable
+
 import pytest
 
 from opx.pbx.options import NodeOptions
@@ -152,6 +154,20 @@ def test_tries_side_by_side_are_bounded_too() -> None:
     for _ in range(10):
         office.node.hot_desk.log_in("1500", "1001", "1111", results.append)
     assert len(waiting) == 3 and results == [False] * 7
+
+
+def test_a_phone_that_is_removed_while_its_pin_is_checked_gets_nobody_and_locks_nothing() -> None:
+    office = Office(options=NodeOptions(hot_desk_tries=1))
+    waiting: list[Callable[[bool], None]] = []
+    office.node.hot_desk._check = lambda kept, pin, done: waiting.append(done)
+    results: list[bool] = []
+    office.node.hot_desk.log_in("1500", "1001", "2468", results.append)
+    office.node.remove("1001")
+    waiting.pop()(True)
+    office.node.hot_desk.log_in("1500", "1002", "2468", results.append)
+    waiting.pop()(True)
+    assert results == [False, True]
+    assert at(office) == "1002"
 
 
 def test_nothing_that_is_said_holds_the_pin() -> None:

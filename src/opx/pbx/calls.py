@@ -6,7 +6,7 @@ from itertools import count
 
 from opx.pbx.call import PbxCall
 from opx.pbx.features.forwarding import Forwarding, Reason, Route, forwarding_headers, reason_of
-from opx.pbx.office import Office, Party
+from opx.pbx.office import Office, Party, said
 from opx.sdp import SdpError
 from opx.sip import events
 from opx.sip.address import NameAddr
@@ -61,7 +61,7 @@ class CallDesk:
         """Take a phone's INVITE for an extension."""
         route = self.forwarding.begin(number, caller.number)
         if not route.number:
-            self._office.say(f"{caller.number} calls {number}: refused with {route.status}")
+            self._office.say(f"{caller.number} calls {said(number)}: refused with {route.status}")
             transaction.reply(route.status, to_tag=new_tag())
             return
         call = self.new_call(caller, number, route)

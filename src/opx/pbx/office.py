@@ -14,6 +14,9 @@ from opx.sip.flow import host_port
 from opx.sip.message import Request
 from opx.sip.uri import Uri
 
+MAX_DIALLED = 64
+"""Characters; a code with a number and a PIN has some forty."""
+
 
 @dataclass(frozen=True, slots=True)
 class Party:
@@ -79,5 +82,17 @@ class Office:
 
     @staticmethod
     def dialled(request: Request) -> str:
-        """The number that a request is for; # is written as %23 in a URI. RemoteProtocolError when it has no URI."""
-        return unquote(request.target.user or "")
+        """The number that a request is for; # is written as %23 in a URI.
+
+        RemoteProtocolError(404) for what nobody could dial.
+        """
+        number = unquote(request.target.user or "")
+        if len(number) > MAX_DIALLED or not number.isprintable():
+            raise RemoteProtocolError("that is no number", status=404)
+        return number
+
+
+def said(number: str) -> str:
+    """A number that leads nowhere, for people: what stands behind a * or # may be a PIN that was dialled wrongly."""
+    end = min((at for mark in "*#" if (at := number.find(mark, 1)) > 0), default=len(number))
+    return number[:end] + ("..." if end < len(number) else "")

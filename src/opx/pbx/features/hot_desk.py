@@ -48,12 +48,14 @@ class HotDesk:
         self._failures[number] += 1
 
         def checked(matches: bool) -> None:
+            # Extension or phone may have been removed meanwhile.
             well = matches and self._admits(number) and phone in self._office.extensions
-            if well:
-                del self._failures[number]
-                self.place(number, phone)
-            elif not matches:
+            if matches:
+                self._failures.pop(number, None)
+            else:
                 self._note_failure(number, phone)
+            if well:
+                self.place(number, phone)
             done(well)
 
         self._check(self._office.states.of(number).pin, pin, checked)
