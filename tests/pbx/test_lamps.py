@@ -24,6 +24,7 @@ def test_a_lamp_follows_a_call_from_ringing_to_its_end() -> None:
     office.wire.deliver()
     assert states(called) == [[], ["early"], ["confirmed"], ["terminated"]]
     assert states(caller) == [[], ["early"], ["confirmed"], ["terminated"]]
+    assert office.node.lamps._shown == {}
 
 
 def test_documents_are_full_and_numbered_and_name_both_ends() -> None:

@@ -106,6 +106,17 @@ def test_a_subscription_is_refreshed_with_credentials_and_ends_when_asked() -> N
     assert len(office.one.notices) == 1
 
 
+def test_nobody_else_refreshes_or_ends_a_subscription() -> None:
+    office = Office()
+    office.one.watch("message-summary", "1001")
+    office.wire.deliver()
+    office.one.subscribers[0]._credentials = office.two.credentials
+    office.one.subscribers[0].unsubscribe()
+    office.wire.advance(1)
+    assert office.wire.log[-1].what == "403"
+    assert len(office.node.subscriptions) == 1
+
+
 def test_one_who_lost_its_subscription_is_told_unasked_the_next_time() -> None:
     office = Office()
     office.one.watch("message-summary", "1001")

@@ -57,6 +57,13 @@ def test_an_extension_that_does_not_answer_stops_ringing() -> None:
     assert office.two.events[-1] == events.Cancelled()
 
 
+def test_a_call_that_was_answered_lasts_beyond_the_ringing_time() -> None:
+    office = Office()
+    session = office.connected()
+    office.wire.advance(60)
+    assert not session.ended and len(office.node.calls) == 1
+
+
 def test_hold_goes_through() -> None:
     office = Office()
     office.connected()

@@ -86,6 +86,21 @@ def test_a_call_without_an_offer_is_picked_up(late: str) -> None:
     assert without.events[-1] == events.Ended(events.Cause.BYE)
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "whose answer comes late"])
+def test_a_call_that_was_picked_up_neither_ends_nor_is_forwarded_when_nobody_answered_elsewhere(late: bool) -> None:
+    office = Office((*THREE, "1004"))
+    office.set("1002", forward_no_answer="1004")
+    office.one.call("1002")
+    office.wire.advance(14)
+    office.three.call("**1002", description=b"" if late else None)
+    office.wire.advance(3)
+    if late:
+        office.three.last.acknowledge(office.three.sdp)
+    office.wire.advance(60)
+    assert isinstance(office.one.events[-1], events.Answered)
+    assert office.desks["1004"].sessions == [] and len(office.node.calls) == 1
+
+
 def test_hold_works_after_a_pickup() -> None:
     office = Office(THREE)
     office.one.call("1002")

@@ -50,6 +50,7 @@ def test_a_blind_transfer_connects_partner_and_target(office: Office) -> None:
     assert office.one.told[-1] == (200, True)
     assert office.one.events[-1] == events.Ended(events.Cause.BYE)
     assert "1001 transfers 1002 to 1003: done" in office.said
+    office.wire.advance(60)
     talk(office, office.three.last, office.two)
 
 

@@ -29,7 +29,6 @@ class HotDesk:
         self._tries = tries
         self._lockout = lockout
         self._failures: Counter[str] = Counter()
-        self._locked_until: dict[str, float] = {}
 
     def log_in(self, number: str, phone: str, pin: str, done: Callable[[bool], None]) -> None:
         """Log an extension in at a phone; `done` hears whether that went well, and never why it did not."""
@@ -37,12 +36,9 @@ class HotDesk:
             # A number that does not exist takes as long as a wrong PIN.
             self._check("", pin, lambda matches: done(False))
             return
-        if self._locked_until.get(number, 0.0) > self._office.agent.now:
-            self._office.say(f"hot desk {number}: locked, a try at phone {phone} was turned away")
-            done(False)
-            return
         # Counted before the check is done, so that tries side by side are bounded, too.
         if self._failures[number] >= self._tries:
+            self._office.say(f"hot desk {number}: locked, a try at phone {phone} was turned away")
             done(False)
             return
         self._failures[number] += 1
@@ -93,12 +89,10 @@ class HotDesk:
         count = self._failures[number]
         self._office.say(f"hot desk {number}: wrong PIN at phone {phone} ({count} of {self._tries})")
         if count >= self._tries:
-            self._locked_until[number] = self._office.agent.now + self._lockout
             self._office.say(f"hot desk {number}: locked for {self._lockout:.0f} s")
             self._office.agent.wheel.schedule(self._lockout, lambda: self._unlock(number))
 
     def _unlock(self, number: str) -> None:
-        self._locked_until.pop(number, None)
         self._failures.pop(number, None)
 
 

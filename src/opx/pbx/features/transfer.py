@@ -151,7 +151,7 @@ class Transfers:
         found = self._desk.find(replaces.dialog)
         watched = self._desk.find_watched(replaces.dialog) if found is None else None
         call, end = found or watched or (None, End.CALLER)
-        if call is None or call.on_target is not None or (call.ringing and end is End.CALLER):
+        if call is None or (call.ringing and end is End.CALLER):
             status = 481
         elif call.bridge.answered and replaces.early_only:
             status = 486
