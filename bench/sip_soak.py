@@ -11,7 +11,7 @@ from sip_servers import Server, gateway
 
 FIRST_RATE = 200
 """Calls a second of the first look at what a call costs."""
-STEPS = (0.6, 0.7, 0.8, 0.9, 1.0)
+STEPS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Parts of what the CPU time of a call promises that are tried for the highest rate."""
 STEP_SECONDS = 10.0
 PART = 0.6

@@ -270,6 +270,21 @@ class ClientTransaction(Transaction):
 
     def _forget(self) -> None:
         self._host.forget_client(self)
+        # Its user holds it, so that each would keep the other until the garbage collector comes by.
+        self.user = _NOBODY
+
+
+class _Nobody:
+    """The user of a transaction that is over."""
+
+    def on_response(self, transaction: ClientTransaction, response: Response) -> None:
+        """Too late."""
+
+    def on_failure(self, transaction: ClientTransaction, failure: Failure) -> None:
+        """Too late."""
+
+
+_NOBODY = _Nobody()
 
 
 class ServerTransaction(Transaction):
