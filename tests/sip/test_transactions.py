@@ -1,5 +1,8 @@
 """Transactions: the tables, and their timers over a network that loses what it likes."""
 
+import gc
+import weakref
+
 import pytest
 
 from opx.sip.errors import LocalProtocolError
@@ -207,3 +210,18 @@ def test_a_response_with_a_guessed_branch_goes_nowhere() -> None:
     branch = pair.two.requests[0].request.branch.encode()
     pair.one.agent.receive(forged.replace(branch, branch[:-1] + b"0"), Flow("UDP", ONE, TWO))
     assert pair.outcomes == []
+
+
+def test_an_exchange_that_is_over_goes_without_the_garbage_collector() -> None:
+    pair = Pair()
+    gc.collect()
+    gc.disable()
+    try:
+        exchange = weakref.ref(pair.one.agent.exchange(request(), pair.flow, pair.outcomes.append))
+        pair.wire.deliver()
+        assert exchange() is not None
+        pair.wire.advance(40.0)
+        assert pair.left == 0
+        assert exchange() is None
+    finally:
+        gc.enable()
