@@ -168,3 +168,21 @@ def test_the_bye_waits_for_the_last_word_on_the_peers_transfer_and_for_nothing_e
     pair.bob.last.hang_up()
     pair.wire.deliver()
     assert pair.alice.last.ended
+
+
+@pytest.mark.parametrize(("asker", "status"), [("alice", 500), ("bob", 491)])
+def test_a_re_invite_before_the_first_answer_comes_too_early_and_ends_nothing(asker: str, status: int) -> None:
+    """RFC 3261 section 14.2."""
+    pair = Pair()
+    pair.alice.call(pair.bob)
+    pair.bob.last.progress(183, pair.bob.sdp(), reliable=True)
+    pair.wire.deliver()
+    session = pair.alice.last if asker == "alice" else pair.bob.last
+    outcomes: list[object] = []
+    session.usage.send(session.usage.need().request("INVITE"), outcomes.append)
+    pair.wire.deliver()
+    assert [getattr(outcome, "status", None) for outcome in outcomes] == [status]
+    pair.bob.last.accept(b"")
+    pair.wire.deliver()
+    assert pair.alice.last.up
+    pair.close()

@@ -238,9 +238,10 @@ class Offers:
 
     def on_reinvite(self, transaction: ServerTransaction) -> None:
         request = transaction.request
-        if self._ours is not None or self._owes_ack or self._answer is not None:
+        first_open = not self._user.up
+        if self._ours is not None or self._owes_ack or self._answer is not None or (first_open and self._user.calls):
             transaction.reply(491)
-        elif self._asked is not None:
+        elif self._asked is not None or first_open:
             _come_back_later(transaction)
         else:
             self._usage.need().refresh_target(request)

@@ -376,10 +376,10 @@ class Session:
             self.offers.on_update(transaction)
         elif method in METHODS and method in self.agent.serves:
             self._asking.on_request(transaction)
-        elif self.phase is not Phase.UP:
-            transaction.reply(481)
         elif method == "INVITE":
             self.offers.on_reinvite(transaction)
+        elif self.phase is not Phase.UP:
+            transaction.reply(481)
         elif method == "REFER" and method in self.agent.serves:
             self._referral.on_refer(transaction, next(self._asking.numbers))
         else:
