@@ -13,7 +13,7 @@ from opx.sip.message import Request
 from opx.sip.replaces import DialogName, ReferTo, Replaces
 from opx.sip.session import Session
 from opx.sip.transactions import ServerTransaction
-from support.site import HOME, INNER, OUTSIDE, Phone, Site, description
+from support.site import HOME, INNER, INSIDE, OUTSIDE, Phone, Site, description
 
 WITHIN = "INFO, MESSAGE, REFER, NOTIFY"
 PHONE = ("192.168.1.7", 40000)
@@ -365,3 +365,25 @@ def test_a_second_phone_of_a_device_that_registers_takes_no_call_of_the_first() 
     bye = next(c for c in reversed(site.wire.log) if c.what == "BYE")
     assert bye.target == (HOME, 40001)
     assert session.ended
+
+
+def test_a_proxy_that_rings_two_phones_with_one_invite_reaches_both() -> None:
+    """Forks share Call-ID, From tag and CSeq; they are no copies of one call to one phone (RFC 3261 section 16.6)."""
+    site = Site()
+    phones = [site.phone(number, port=40000 + number) for number in (1, 2)]
+    for phone in phones:
+        phone.register()
+    session = site.icp.call("1001")
+    invite = next(c.message for c in reversed(site.wire.log) if c.what == "INVITE" and c.source == site.icp.address)
+    assert isinstance(invite, Request)
+    fork = Request.new("INVITE", site.icp.contacts["1002"])
+    for name in ("max-forwards", "from", "to", "call-id", "cseq", "contact", "content-type"):
+        fork.add(name, invite.need(name))
+    fork.body = invite.body
+    site.icp.node.agent.exchange(fork, Destination("UDP", INSIDE, 5060), lambda outcome: None)
+    site.wire.deliver()
+    assert [len(phone.sessions) for phone in phones] == [1, 1]
+    session.hang_up()
+    for phone in phones:
+        phone.sessions[-1].hang_up()
+    over(site)

@@ -26,6 +26,7 @@ class Dialog:
         "remote_seq",
         "remote_tag",
         "remote_target",
+        "request_uri",
         "route_set",
     )
 
@@ -42,6 +43,7 @@ class Dialog:
         route_set: list[str],
         local_seq: int,
         remote_seq: int | None,
+        request_uri: str = "",
     ) -> None:
         self.call_id = call_id
         self.local = local
@@ -53,6 +55,8 @@ class Dialog:
         self.route_set = route_set
         self.local_seq = local_seq
         self.remote_seq = remote_seq
+        self.request_uri = request_uri
+        """Whom the peer's request that made the dialog was for, "" for one of ours."""
 
     @property
     def id(self) -> DialogId:
@@ -98,6 +102,7 @@ class Dialog:
             route_set=_routes_of(request),
             local_seq=0,
             remote_seq=request.cseq.number,
+            request_uri=request.uri,
         )
 
     def request(self, method: str, *, cseq: int | None = None) -> Request:

@@ -32,7 +32,7 @@ class Screening:
     def __init__(self, supported: frozenset[str], new_tag: Callable[[], str]) -> None:
         self._supported = supported
         self._new_tag = new_tag
-        self._called: dict[str, tuple[Dialog, int]] = {}
+        self._called: dict[tuple[str, str], tuple[Dialog, int]] = {}
         self._secret = secrets.token_bytes(16)
 
     # --- requests that a transaction was made of
@@ -84,17 +84,21 @@ class Screening:
     # --- the same call by two ways (section 8.2.2.2)
 
     def remember(self, dialog: Dialog) -> None:
-        """A dialog is open. Of those that a peer's INVITE made, a second copy of the INVITE is told by it."""
+        """A dialog is open. Of those that a peer's INVITE made, a second copy of the INVITE is told by it.
+
+        A copy for somebody else is none: a proxy rings several phones that are reached here.
+        """
         if dialog.remote_seq is not None:
-            self._called[dialog.call_id] = dialog, dialog.remote_seq
+            self._called[dialog.call_id, dialog.request_uri] = dialog, dialog.remote_seq
 
     def forget(self, dialog: Dialog) -> None:
-        known = self._called.get(dialog.call_id)
+        key = (dialog.call_id, dialog.request_uri)
+        known = self._called.get(key)
         if known is not None and known[0] is dialog:
-            del self._called[dialog.call_id]
+            del self._called[key]
 
     def _is_merged(self, invite: Request) -> bool:
-        known = self._called.get(invite.call_id)
+        known = self._called.get((invite.call_id, invite.uri))
         if known is None or invite.to_tag:
             return False
         dialog, number = known
