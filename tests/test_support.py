@@ -87,6 +87,20 @@ def test_a_program_and_its_children_are_ended_whatever_happens(tmp_path: Path) -
     wait_until(lambda: not alive(child), lambda: "the child's end")
 
 
+def test_what_a_program_started_in_a_session_of_its_own_is_ended_by_the_program(tmp_path: Path) -> None:
+    code = (
+        "import signal, subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (child.kill(), sys.exit()))\n"
+        "print('child', child.pid, flush=True)\n"
+        "time.sleep(600)"
+    )
+    with OutsideProgram([sys.executable, "-c", code], tmp_path / "out") as program:
+        program.wait_for("child")
+        child = int(program.text.split()[1])
+    wait_until(lambda: not alive(child), lambda: "the child's end")
+
+
 def test_waiting_for_a_line_shows_the_output_of_a_program_that_ended_without(tmp_path: Path) -> None:
     with OutsideProgram(["sh", "-c", "echo its last words"], tmp_path / "out") as program:
         with pytest.raises(AssertionError, match="its last words"):

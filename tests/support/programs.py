@@ -13,8 +13,10 @@ from typing import Self
 
 import pytest
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds that a test waits for another program; a guard against hanging, no measure of anything."""
+FAREWELL = 10.0
+"""Seconds that a program gets to end what it started, when a test is over."""
 
 
 def needs_program(*names: str) -> pytest.MarkDecorator:
@@ -53,6 +55,11 @@ class OutsideProgram:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process is not None
+        if self.running:
+            # What it started in sessions of their own, as `opx up` does, only it can end.
+            os.killpg(self._process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(FAREWELL)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
