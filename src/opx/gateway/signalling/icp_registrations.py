@@ -137,10 +137,11 @@ class IcpRegistrations:
         that nobody has registered yet go first: their sets are waiting.
         """
         delay = 0.0
-        for held in sorted(self._held.values(), key=lambda held: held.registration.registered):
+        at_icp = [held for held in self._held.values() if held.link is link and not held.tried]
+        for held in sorted(at_icp, key=lambda held: held.registration.registered):
             best = link.best(held.device.id)
-            if held.link is not link or held.tried or best is None:
-                continue
+            if best is None:
+                break
             registration = held.registration
             if held.node is None and registration.registered:
                 self._point(held, best)
