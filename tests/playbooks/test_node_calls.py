@@ -46,6 +46,25 @@ def test_a_call_that_meets_a_dead_node_is_placed_at_the_next_one() -> None:
     assert site.signalling.icp_agent.dialogs == site.signalling.set_agent.dialogs == 0
 
 
+def test_nodes_without_a_way_to_them_are_passed_over_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gone, told in ((1, None), (2, events.Refused(503, retry_after=30))):
+        site, (phone,) = registered()
+        unreachable = [node.address[0] for node in (site.icp, site.other)][:gone]
+        face = site.signalling.icp_agent.flows
+        way = face.flow_to
+        monkeypatch.setattr(face, "flow_to", lambda to, way=way, gone=unreachable: None if to.host in gone else way(to))
+        phone.call("1002")
+        if told is not None:
+            assert phone.events[-1] == told
+            assert len(site.signalling.calls) == 0
+            continue
+        site.other.sessions[0].accept(description("10.9.8.101", 6100))
+        site.wire.deliver()
+        phone.sessions[0].hang_up()
+        site.wire.advance(1)
+        assert site.other.events[-1] == events.Ended(events.Cause.BYE)
+
+
 def test_the_second_call_does_not_wait_for_a_dead_node() -> None:
     site, (phone,) = registered()
     site.icp.die()

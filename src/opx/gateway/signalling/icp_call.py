@@ -94,7 +94,7 @@ class IcpCall:
         last = self._next_node() is None
         session = call_icp(
             self._agent,
-            lambda event: self._hear(this_try, node, event),
+            lambda event: self._hear(node, event),
             self._device,
             node,
             self._number,
@@ -104,6 +104,7 @@ class IcpCall:
             reliable=self._reliable,
             patience=None if last else self._policy.patience,
         )
+        # When it failed at once, a later try has been made inside of this one.
         if this_try == self._tries:
             self._session = self._call.bridge.callee = session
 
@@ -115,9 +116,7 @@ class IcpCall:
 
     # --- what becomes of a try
 
-    def _hear(self, this_try: int, node: Node, event: SessionEvent) -> None:
-        if this_try != self._tries:
-            return
+    def _hear(self, node: Node, event: SessionEvent) -> None:
         if not isinstance(event, Refused):
             self._rings = True
             self._speaks = self._speaks or not isinstance(event, Progress) or event.sdp != b""
