@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ import uvloop
 
 from opx.config import ConfigError
 from opx.logging import set_up
+from opx.memory import collect_when_quiet, settle
 from opx.store.migrations import DatabaseTooNew
 from opx.store.secrets import SecretsError
 
@@ -33,11 +33,13 @@ async def _run(service: Service, on_ready: Callable[[], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     await service.start()
-    settle_memory()
+    settle()
+    collecting = asyncio.create_task(collect_when_quiet())
     on_ready()
     try:
         await stopped.wait()
     finally:
+        collecting.cancel()
         await service.stop()
 
 
@@ -45,19 +47,6 @@ def log_to_stderr(level: str) -> None:
     """Lines for people, or JSON with OPX_LOG_FORMAT=json. Ends the program when there is no such level."""
     with owner_errors():
         set_up(level, as_json=os.environ.get("OPX_LOG_FORMAT") == "json")
-
-
-def settle_memory() -> None:
-    """For servers, once they are up: what lives now lives on, and what comes later is looked through seldom.
-
-    Tens of thousands of transactions linger for half a minute by design; walking them again and again for cycles that
-    are not there cost an eighth of the processor. A walk holds everything up, for up to a microsecond per object on a
-    busy machine: the frequent ones look at 10,000 and 60,000 objects. Ended calls are cycles, so that the long walk
-    over everything cannot be left out; it comes once for a million new objects.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 5, 20)
 
 
 @contextlib.contextmanager

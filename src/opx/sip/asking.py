@@ -50,6 +50,10 @@ class Asking:
         if transaction is not None:
             transaction.reply(status)
 
+    def let_go(self) -> None:
+        """The session is over and not to be called any more."""
+        self._emit = events.unheard
+
     def stop(self) -> None:
         for transaction in self._waiting.values():
             transaction.reply(481)

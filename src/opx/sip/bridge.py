@@ -101,7 +101,7 @@ class Bridge:
         self._answered_at = 0.0
         self._over = False
         self._joining: Session | None = None
-        self._on_joined: Callable[[], None] = lambda: None
+        self._on_joined: Callable[[], None] = _nothing
         self._restoring = False
         self.retained: End | None = None
         """An end that is looked after elsewhere when the other one hangs up: it is being transferred."""
@@ -168,7 +168,7 @@ class Bridge:
     def _let_in(self, end: End, newcomer: Session, sdp: bytes) -> None:
         old = self.leg(end)
         if old is not None:
-            old.listener = _deaf
+            old.listener = events.unheard
             old.hang_up()
         self._put(end, newcomer)
         newcomer.listener = self.listener(end)
@@ -322,7 +322,11 @@ class Bridge:
         self._over = True
         if self._joining is not None:
             self._joining.hang_up()
-        self._on_end(CallReport(outcome, reason, self._started_at, self._answered_at, self._now(), status))
+        on_end = self._on_end
+        # What was given to us may know us, and would keep an ended call alive until the collector finds it.
+        self._on_end, self._on_joined = _ended, _nothing
+        self._translate, self._refusal, self._transfer, self._carry = _untranslated, plain_refusal, None, carry_nothing
+        on_end(CallReport(outcome, reason, self._started_at, self._answered_at, self._now(), status))
 
 
 def _passed_on(status: int, instead: int) -> int:
@@ -334,5 +338,14 @@ def _passed_on(status: int, instead: int) -> int:
     return instead if 300 <= status < 400 or status in (401, 407, 408, 481) else status
 
 
-def _deaf(event: events.SessionEvent) -> None:
-    """The listener of a session that nobody waits for any more."""
+def _ended(report: CallReport) -> None:
+    """Whoever wanted to hear of the end has heard of it."""
+
+
+def _nothing() -> None:
+    """Nobody waits for a newcomer."""
+
+
+def _untranslated(end: End, sdp: bytes) -> bytes:
+    """A call that is over carries no descriptions."""
+    return b""

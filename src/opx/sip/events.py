@@ -147,3 +147,7 @@ SessionEvent = (
     | TransferProgress
     | Ended
 )
+
+
+def unheard(event: SessionEvent) -> None:
+    """The listener of a session that nobody waits for any more."""

@@ -84,6 +84,7 @@ class IncomingInvite:
             self._accepting = sdp
             return
         self._transaction = None
+        self._reliable = None
         self._user.on_accepting()
         if self._offers.settled:
             sdp = b""
@@ -119,6 +120,7 @@ class IncomingInvite:
         self._accepting = None
         if self._reliable is not None:
             self._reliable.stop()
+            self._reliable = None
         self._agent.release_invite(transaction)
         return transaction
 

@@ -43,6 +43,26 @@ class OffersUser(Protocol):
     def on_never_acknowledged(self) -> None: ...
 
 
+class _Over:
+    """The user of offers whose session is over."""
+
+    up = False
+    over = True
+    calls = False
+
+    def emit(self, event: events.SessionEvent) -> None:
+        """Nobody listens."""
+
+    def fail(self, cause: events.Cause) -> None:
+        """There is nothing left that could fail."""
+
+    def on_never_acknowledged(self) -> None:
+        """Nor anything to hang up."""
+
+
+_OVER = _Over()
+
+
 class Offers:
     """`local` and `remote` are the descriptions that were sent and came last."""
 
@@ -52,7 +72,7 @@ class Offers:
         self.settled = False
         """The first offer has its answer, reliably: before the call is answered, UPDATE may change it."""
         self._usage = usage
-        self._user = user
+        self._user: OffersUser = user
         self._timer = timer
         self._asked: ServerTransaction | None = None
         self._asked_sdp = b""
@@ -360,6 +380,10 @@ class Offers:
         """A refusal that nobody acknowledged changes nothing."""
 
     # --- the end
+
+    def let_go(self) -> None:
+        """The session is over and not to be called any more."""
+        self._user = _OVER
 
     def stop(self) -> None:
         """The session is over: nothing more is sent or answered, but what waits gets its answer."""

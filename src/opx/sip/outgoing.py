@@ -71,6 +71,7 @@ class OutgoingInvite:
         self._settled = False
         self._cancelled = False
         self._over = False
+        self._final = False
         self._forks: dict[str, _Fork] = {}
         self._owed: _OwedPrack | None = None
         self._answered: Dialog | None = None
@@ -78,14 +79,16 @@ class OutgoingInvite:
         self._patience_timer: Timer | None = None
         if patience is not None:
             self._patience_timer = self._agent.wheel.schedule(patience, self._on_patience_over)
-        self._wait_for_answer()
-        self._exchange = self._send(invite)
+        self._request = invite
+        self._exchange: Exchange | None = None
+        self._send()
 
     def cancel(self, reason: str = "") -> None:
         """Give up; an answer that crosses this is still reported, with `cancelled`. `reason` is a Reason header."""
         self._cancelled = True
         self._stop_waiting()
-        self._exchange.cancel(reason)
+        if self._exchange is not None:
+            self._exchange.cancel(reason)
 
     def early_dialog(self, remote_tag: str) -> Dialog | None:
         """The dialog with one of the callees."""
@@ -105,14 +108,18 @@ class OutgoingInvite:
 
     # --- sending and waiting
 
-    def _send(self, invite: Request) -> Exchange:
-        return self._agent.exchange(
-            invite,
+    def _send(self) -> None:
+        self._wait_for_answer()
+        self._final = False
+        exchange = self._agent.exchange(
+            self._request,
             self._usage.route,
             self._on_final,
             on_provisional=self._on_provisional,
             credentials=self._usage.credentials,
         )
+        # It holds us for as long as a 2xx may be repeated; to hold it, too, would keep both for ever.
+        self._exchange = None if self._final else exchange
 
     def _wait_for_answer(self) -> None:
         self._stop_waiting()
@@ -128,7 +135,7 @@ class OutgoingInvite:
         self._refuse(events.Refused(480, local=True))
 
     def _on_patience_over(self) -> None:
-        if not self._exchange.heard:
+        if self._exchange is not None and not self._exchange.heard:
             self.cancel()
             self._refuse(events.Refused(408, local=True))
 
@@ -168,7 +175,7 @@ class OutgoingInvite:
         tag = response.to_tag
         fork = self._forks.get(tag)
         if fork is None and tag and len(self._forks) < MAX_FORKS:
-            fork = self._forks[tag] = _Fork(Dialog.as_client(self._exchange.request, response, self._usage.contact))
+            fork = self._forks[tag] = _Fork(Dialog.as_client(self._request, response, self._usage.contact))
         return fork
 
     def _send_prack(self, fork: _Fork, rack: str, sdp: bytes) -> None:
@@ -182,6 +189,8 @@ class OutgoingInvite:
     # --- the final answer
 
     def _on_final(self, outcome: Outcome) -> None:
+        self._final = True
+        self._exchange = None
         self._stop_waiting()
         if self._patience_timer is not None:
             self._patience_timer.cancel()
@@ -202,13 +211,12 @@ class OutgoingInvite:
     def _ask_for_longer(self, response: Response) -> bool:
         if self._cancelled or not self._timer.too_small(response):
             return False
-        again = self._exchange.request
+        again = self._request
         for name in ("via", "session-expires", "min-se"):
             again.remove(name)
         again.set("cseq", f"{again.cseq.number + 1} INVITE")
         self._timer.ask(again)
-        self._wait_for_answer()
-        self._exchange = self._send(again)
+        self._send()
         return True
 
     def _refuse(self, event: events.Refused) -> None:
@@ -229,7 +237,7 @@ class OutgoingInvite:
     def _dialog_of(self, response: Response) -> Dialog:
         fork = self._forks.get(response.to_tag)
         if fork is None:
-            return Dialog.as_client(self._exchange.request, response, self._usage.contact)
+            return Dialog.as_client(self._request, response, self._usage.contact)
         fork.dialog.confirm(response)
         return fork.dialog
 

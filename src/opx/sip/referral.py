@@ -201,6 +201,11 @@ class Referral:
             transaction, self._waiting = self._waiting[1], None
             transaction.reply(487)
 
+    def let_go(self) -> None:
+        """The session is over and not to be called any more."""
+        self._emit = events.unheard
+        self._on_over = _nothing
+
     def _check_over(self) -> None:
         if not self.concluding:
             self._on_over()
@@ -213,3 +218,7 @@ def _status_of(sipfrag: bytes) -> int | None:
     if version.upper() != b"SIP/2.0" or not code.isdigit() or not 100 <= int(code) <= 699:
         return None
     return int(code)
+
+
+def _nothing() -> None:
+    """Nobody waits for the end of a transfer."""

@@ -128,6 +128,11 @@ class SessionTimer:
             self._timer.cancel()
             self._timer = None
 
+    def let_go(self) -> None:
+        """The session is over and not to be called any more."""
+        self.stop()
+        self._refresh = self._expired = _nothing
+
     def try_again(self, delay: float) -> None:
         """A refresh could not be sent now, or failed without saying that the session is gone."""
         self.stop()
@@ -142,3 +147,7 @@ class SessionTimer:
         else:
             margin = min(BYE_MARGIN, self.interval / 3)
             self._timer = self._wheel.schedule(self.interval - margin, self._expired)
+
+
+def _nothing() -> None:
+    """What is due for a session that is over."""
