@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from opx.parent import end_with_parent
+
 READY = "ready:"
 """How a program's line begins that says that it serves."""
 START_LIMIT = 30.0
@@ -73,6 +75,7 @@ class Running:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             limit=MAX_LINE,
             start_new_session=True,
+            preexec_fn=_end_with_us,
         )
         self._reading = asyncio.create_task(self._read())
 
@@ -162,3 +165,8 @@ class Supervisor:
             except StartFailed as error:
                 delay = min(2 * delay, RESTART_MAX)
                 self._on_line(running.program.name, str(error).splitlines()[0])
+
+
+def _end_with_us() -> None:
+    """Run in a program just before it begins: a supervisor that is killed leaves none behind."""
+    end_with_parent(signal.SIGTERM)

@@ -89,6 +89,12 @@ class OutsideProgram:
         os.killpg(self._process.pid, signal.SIGTERM)
         return self._process.wait(PATIENCE)
 
+    def kill(self) -> None:
+        """SIGKILL to the program alone, as the kernel does it when memory runs out."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
     def wait_for(self, text: str) -> None:
         """Until its output holds `text`; AssertionError with the output when it ends without."""
         wait_until(lambda: text in self.text or not self.running, lambda: f"{text!r} in: {self.text}")

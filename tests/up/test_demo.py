@@ -63,6 +63,21 @@ def test_a_program_that_fails_is_started_again(loopback: LoopbackNetwork, tmp_pa
         up.stop()
 
 
+def test_one_that_is_killed_takes_its_programs_along(loopback: LoopbackNetwork, tmp_path: Path) -> None:
+    settings = tmp_path / "suite.toml"
+    settings.write_text(f'address = "{loopback.at("20.10")}"\ncertificates = "{tmp_path}/certificates"\n')
+
+    def left() -> str:
+        found = subprocess.run(["pgrep", "-f", f"suite run --config {settings}"], capture_output=True, text=True)
+        return found.stdout
+
+    with OutsideProgram([sys.executable, "-m", "opx", "up", "--site", str(tmp_path)], tmp_path / "output.txt") as up:
+        up.wait_for("ready: suite")
+        assert left() != ""
+        up.kill()
+        wait_until(lambda: left() == "", left)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from opx.lab import namespaces
 from opx.lab.building import NETNS
+from opx.parent import end_with_parent
 
 
 def run(holder: int, host: str, command: Sequence[str]) -> int:
@@ -34,7 +35,7 @@ def run(holder: int, host: str, command: Sequence[str]) -> int:
 
 def _become(host: str, command: Sequence[str]) -> None:
     try:
-        namespaces.die_with_parent()
+        end_with_parent()
         namespaces.own_host_name(host)
         os.execvp(command[0], list(command))
     except OSError as error:

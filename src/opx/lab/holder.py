@@ -14,6 +14,7 @@ from pathlib import Path
 from opx.lab import namespaces
 from opx.lab.building import BuildError, build
 from opx.lab.plan import Alg
+from opx.parent import end_with_parent
 
 
 def main(arguments: list[str]) -> int:
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
         print(error, flush=True)  # noqa: T201
         return 1
     # Asked for only now: becoming root of a user namespace would have taken it back.
-    namespaces.die_with_parent()
+    end_with_parent()
     child = os.fork()
     if child == 0:
         os._exit(_hold(algs))
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _hold(algs: dict[str, Alg]) -> int:
-    namespaces.die_with_parent()
+    end_with_parent()
     outer_pid = int(str(Path("/proc/self").readlink()))
     try:
         namespaces.own_mounts()

@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import os
-import signal
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
@@ -11,7 +10,6 @@ CLONE_NEWUTS = 0x04000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-PR_SET_PDEATHSIG = 1
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
 
@@ -77,11 +75,6 @@ def own_host_name(name: str) -> None:
     _check(_libc.unshare(CLONE_NEWUTS), "unshare")
     encoded = name.encode()
     _check(_libc.sethostname(encoded, len(encoded)), "sethostname")
-
-
-def die_with_parent() -> None:
-    """Be killed when the parent ends, however it ends."""
-    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
 
 
 def _mount(source: str, target: str, kind: str, flags: int) -> None:
