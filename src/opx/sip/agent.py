@@ -4,12 +4,12 @@ A shell feeds it what it reads (`receive`), tells it the time (`advance`) and se
 application hears of requests outside any dialog; sessions hear of their own.
 """
 
-import secrets
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from opx.sip.dialog import Dialog, DialogId
 from opx.sip.digest import DigestClient
+from opx.sip.entropy import random_hex
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.exchange import Exchange, FlowSource, Outcome
 from opx.sip.flow import Address, Destination, Flow, host_port
@@ -281,9 +281,9 @@ class UserAgent:
 
 def new_tag() -> str:
     """A From or To tag: at least 32 random bits (RFC 3261 section 19.3)."""
-    return secrets.token_hex(6)
+    return random_hex(6)
 
 
 def new_call_id() -> str:
     """A Call-ID without a host part, which would name one of our addresses."""
-    return secrets.token_hex(12)
+    return random_hex(12)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+from opx.sip.entropy import random_hex
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.grammar import quote, unquote
 from opx.sip.nonces import MAX_NC, NonceIssuer, NonceVerdict
@@ -266,9 +267,7 @@ class DigestVerifier:
 class DigestClient:
     """The client's side: answers challenges with one user's password, or its HA1 per algorithm and realm-less."""
 
-    def __init__(
-        self, username: str, password: str, *, cnonce: Callable[[], str] = lambda: secrets.token_hex(8)
-    ) -> None:
+    def __init__(self, username: str, password: str, *, cnonce: Callable[[], str] = lambda: random_hex(8)) -> None:
         self.username = username
         self._password = password
         self._cnonce = cnonce

@@ -1,9 +1,9 @@
 """The transaction layer: matches messages to transactions and holds them (RFC 3261 sections 17.1.3 and 17.2.3)."""
 
-import secrets
 from collections.abc import Callable
 from itertools import count
 
+from opx.sip.entropy import random_hex
 from opx.sip.errors import LocalProtocolError
 from opx.sip.flow import Flow, host_port
 from opx.sip.machines import Input
@@ -49,7 +49,7 @@ class TransactionLayer:
         self._servers: dict[tuple[str, ...], ServerTransaction] = {}
         self._by_connection: dict[Flow, set[ClientTransaction | ServerTransaction]] = {}
         # Responses find their way by the branch alone, so nobody may be able to guess one.
-        self._branch_stem = MAGIC + secrets.token_hex(10)
+        self._branch_stem = MAGIC + random_hex(10)
         self._branches = count(1)
 
     def __len__(self) -> int:
@@ -136,9 +136,9 @@ class TransactionLayer:
         transaction = self._serve(cancel, key, flow)
         # Who cancels must be where the INVITE came from, lest a stranger who saw it end the call.
         if invite is None or invite.flow.remote[0] != flow.remote[0]:
-            transaction.reply(481, to_tag=secrets.token_hex(4))
+            transaction.reply(481, to_tag=random_hex(4))
             return
-        transaction.reply(200, to_tag=secrets.token_hex(4))
+        transaction.reply(200, to_tag=random_hex(4))
         if not invite.answered:
             self._user.on_cancel(invite, cancel)
 

@@ -3,9 +3,10 @@
 import base64
 import hashlib
 import hmac
-import os
 import struct
 from enum import Enum
+
+from opx.sip.entropy import random_bytes
 
 _STAMP = struct.Struct(">Q")
 _RANDOM_BYTES = 7
@@ -42,7 +43,7 @@ class NonceIssuer:
 
     def issue(self, now: float) -> str:
         """A new nonce; `now` in seconds of the owner's clock."""
-        body = _STAMP.pack(int(now * 1e6)) + os.urandom(_RANDOM_BYTES)
+        body = _STAMP.pack(int(now * 1e6)) + random_bytes(_RANDOM_BYTES)
         return base64.urlsafe_b64encode(body + self._mac(body)).decode("ascii")
 
     def check(self, nonce: str, now: float) -> NonceVerdict:

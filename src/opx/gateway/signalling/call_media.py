@@ -1,11 +1,11 @@
 """The media of one call as signalling deals with it: the relay's ports, and descriptions built anew for each side."""
 
-import secrets
 from collections.abc import Callable
 from typing import Protocol
 
 from opx.gateway.media.interface import RelayPorts, Side
 from opx.sdp import AttributePolicy, Origin, SessionDescription, encode, parse, rebuild
+from opx.sip.entropy import random_bytes
 
 Address = tuple[str, int]
 
@@ -32,7 +32,7 @@ class CallMedia:
         self._signalled: str | None = None
         self._sent: dict[Side, SessionDescription] = {}
         self._versions = {Side.SET: 0, Side.ICP: 0}
-        self._ids = {Side.SET: secrets.randbits(31), Side.ICP: secrets.randbits(31)}
+        self._ids = {side: int.from_bytes(random_bytes(4)) >> 1 for side in Side}
         self._held: dict[Side, bool] = {}
         self._hold = False
 

@@ -1,6 +1,5 @@
 """All calls: whether one may be made, where it goes, and what is written about it."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -26,6 +25,7 @@ from opx.sip.agent import UserAgent, new_tag
 from opx.sip.answering import sdp_of
 from opx.sip.bridge import CallReport
 from opx.sip.digest import DigestClient
+from opx.sip.entropy import random_hex
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.message import Request
 from opx.sip.replaces import Replaces
@@ -317,7 +317,7 @@ class Calls:
     # --- helpers
 
     def _new_call(self, device_id: int, caller: Side, number: str) -> Call:
-        call_id = secrets.token_hex(8)
+        call_id = random_hex(8)
         return Call(
             call_id=call_id,
             device_id=device_id,
