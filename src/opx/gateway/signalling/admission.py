@@ -45,6 +45,19 @@ class Admission:
         self._challenge(transaction, proxy, stale)
         return None
 
+    def admit_within(self, transaction: ServerTransaction, device_id: int, route: object) -> bool:
+        """Whether a request within a dialog may go on; when not, it has been answered.
+
+        It comes from where the set is (`route`, the flow of its dialog), or it needs the set's credentials.
+        """
+        if transaction.flow == route:
+            return True
+        admitted = self.admit(transaction, proxy=True)
+        if admitted is not None and admitted.id != device_id:
+            transaction.reply(403)
+            return False
+        return admitted is not None
+
     def _ha1_of(self, username: str, algorithm: Algorithm) -> str | None:
         device = self._directory.by_username(username)
         if device is None or not device.enabled:

@@ -273,16 +273,13 @@ class Calls:
         """Requests within a call come from where the set is; from anywhere else they need its credentials."""
         leg = call.set_leg
         flow = transaction.flow
-        if leg is None or flow == leg.route:
+        if leg is None:
             return True
-        admitted = self._admission.admit(transaction, proxy=True)
-        if admitted is None:
+        if not self._admission.admit_within(transaction, device.id, leg.route):
             return False
-        if admitted.id != device.id:
-            transaction.reply(403)
-            return False
-        leg.route = flow
-        call.media.set_side_is_at(flow.remote[0])
+        if flow != leg.route:
+            leg.route = flow
+            call.media.set_side_is_at(flow.remote[0])
         return True
 
     def moved(self, binding: LiveBinding) -> None:

@@ -194,16 +194,9 @@ class Subscriptions:
 
     def _authorize(self, notifier: Notifier, device: DeviceRecord, transaction: ServerTransaction) -> bool:
         """A refresh comes from where the set is; from anywhere else it needs the set's credentials."""
-        flow = transaction.flow
-        if flow == notifier.route:
-            return True
-        admitted = self._admission.admit(transaction, proxy=True)
-        if admitted is None:
+        if not self._admission.admit_within(transaction, device.id, notifier.route):
             return False
-        if admitted.id != device.id:
-            transaction.reply(403)
-            return False
-        notifier.route = flow
+        notifier.route = transaction.flow
         return True
 
     # --- while they last
