@@ -25,6 +25,8 @@ from opx.gateway.media.wire import MAX_LINE, encode_line, read_messages
 
 RESTART_DELAY = 1.0
 """Seconds before a worker that died is started again."""
+GATHER = 0.003
+"""Seconds that orders wait for others to share their write: each wakes the worker, which costs more than the orders."""
 ANSWER_LIMIT = 5.0
 """Seconds that a worker may take to answer."""
 
@@ -112,9 +114,9 @@ class Worker:
         return message["result"]
 
     def _send(self, line: bytes) -> None:
-        """All that is ordered in one turn of the loop goes in one write: each wakes the worker."""
+        """Goes with whatever else is ordered in a moment."""
         if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_later(GATHER, self._flush)
         self._unsent.append(line)
 
     def _flush(self) -> None:
