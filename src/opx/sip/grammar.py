@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterable
 
 from opx.sip.errors import RemoteProtocolError
 
@@ -144,6 +145,11 @@ def split_outside(text: str, separator: str) -> list[str]:
 def split_commas(value: str) -> list[str]:
     """The elements of a header that may hold several, stripped, empty ones left out."""
     return [part for part in (raw.strip() for raw in split_outside(value, ",")) if part]
+
+
+def holds_token(values: Iterable[str], token: str) -> bool:
+    """Whether a token stands in one of the lines of a header that lists tokens, such as Supported or Allow."""
+    return any(token == item.strip() for value in values for item in value.split(","))
 
 
 def parse_params(text: str) -> Params:

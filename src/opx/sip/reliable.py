@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from opx.sip.agent import UserAgent
+from opx.sip.grammar import holds_token
 from opx.sip.message import Request, Response
 from opx.sip.timers import Timer
 from opx.sip.transactions import ServerTransaction
@@ -41,7 +42,7 @@ def rseq_of(response: Response) -> int | None:
 
 def has_option(message: Request | Response, name: str) -> bool:
     """Whether Require or Supported (`name`) names reliable provisional answers."""
-    return any(item.strip() == OPTION for value in message.get_all(name) for item in value.split(","))
+    return holds_token(message.get_all(name), OPTION)
 
 
 class ReliableAnswers:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opx.sip.grammar import param_of, parse_params
+from opx.sip.grammar import holds_token, param_of, parse_params
 from opx.sip.message import Request, Response
 from opx.sip.timers import Timer, TimerWheel
 
@@ -63,7 +63,7 @@ def refusal(request: Request, policy: SessionTimerPolicy) -> Response | None:
 
 
 def supports_timer(message: Request | Response) -> bool:
-    return any(item.strip() == TIMER for value in message.get_all("supported") for item in value.split(","))
+    return holds_token(message.get_all("supported"), TIMER)
 
 
 class SessionTimer:

@@ -9,6 +9,7 @@ from opx.sip.digest import DigestClient
 from opx.sip.errors import LocalProtocolError
 from opx.sip.exchange import Exchange, Outcome, route_within
 from opx.sip.flow import Destination, Flow
+from opx.sip.grammar import holds_token
 from opx.sip.message import Request, Response
 
 
@@ -53,11 +54,11 @@ class DialogUsage:
 
     def peer_allows(self, method: str) -> bool | None:
         """Whether the peer takes requests of that method; None when it never said which it takes."""
-        return _holds(self._allow, method) if self._allow else None
+        return holds_token(self._allow, method) if self._allow else None
 
     def peer_supports(self, option: str) -> bool:
         """Whether the peer named an option tag in Supported."""
-        return _holds(self._supported, option)
+        return holds_token(self._supported, option)
 
     def need(self) -> Dialog:
         if self.dialog is None:
@@ -96,7 +97,3 @@ class DialogUsage:
         attach_sdp(ack, sdp)
         flow = self.way()
         return (flow, self.agent.layer.send_ack(ack, flow)) if flow is not None else None
-
-
-def _holds(values: list[str], token: str) -> bool:
-    return any(token == item.strip() for value in values for item in value.split(","))

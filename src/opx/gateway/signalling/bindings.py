@@ -63,6 +63,14 @@ class BindingTable:
         """A device's bindings, the newest last."""
         return self._by_device.get(device_id, [])
 
+    def reachable(self, device_id: int) -> LiveBinding | None:
+        """The newest binding to which a request can go, None when there is none."""
+        return next((binding for binding in reversed(self.of(device_id)) if binding.open), None)
+
+    def registered_from(self, device_id: int, host: str) -> bool:
+        """Whether one of a device's phones has registered from that address."""
+        return any(binding.flow.remote[0] == host for binding in self.of(device_id))
+
     def on(self, flow: Flow) -> list[LiveBinding]:
         return list(self._by_flow.get(flow, ()))
 

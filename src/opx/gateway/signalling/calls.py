@@ -8,6 +8,7 @@ from opx.gateway.repository import DeviceRecord
 from opx.gateway.signalling.admission import Admission
 from opx.gateway.signalling.alg import AlgWatch
 from opx.gateway.signalling.aliases import DialogAliases
+from opx.gateway.signalling.answers import answer
 from opx.gateway.signalling.bindings import BindingTable, LiveBinding
 from opx.gateway.signalling.call import Call
 from opx.gateway.signalling.call_media import CallMedia, MediaDesk
@@ -21,7 +22,7 @@ from opx.gateway.signalling.legs import call_set, set_contact
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.gateway.signalling.transfers import Transfers
 from opx.sdp import AttributePolicy
-from opx.sip.agent import UserAgent, new_tag
+from opx.sip.agent import UserAgent
 from opx.sip.answering import sdp_of
 from opx.sip.bridge import CallReport
 from opx.sip.digest import DigestClient
@@ -106,7 +107,7 @@ class Calls:
             self._refuse(transaction, device.id, error.status, str(error))
             return
         emergency = number in self._policy.emergency_numbers
-        bound = any(b.flow.remote[0] == transaction.flow.remote[0] for b in self._bindings.of(device.id))
+        bound = self._bindings.registered_from(device.id, transaction.flow.remote[0])
         link = self._links(device.icp_id)
         if not bound and not emergency:
             self._refuse(transaction, device.id, 403, f"call to {number}: the phone is not registered from there")
@@ -168,7 +169,7 @@ class Calls:
     def from_icp(self, transaction: ServerTransaction, device: DeviceRecord, link: IcpLink) -> None:
         """An INVITE of an ICP for `device`, outside any dialog."""
         request = transaction.request
-        reachable = [binding for binding in self._bindings.of(device.id) if binding.open]
+        binding = self._bindings.reachable(device.id)
         display, user = caller_of(request)
         replaced: Call | None = None
         headers: Headers = ()
@@ -182,12 +183,12 @@ class Calls:
             self._refuse(transaction, device.id, 491, f"call from {user}: what it wants to replace is transferred")
         elif replaced is not None and not headers:
             self._replace(transaction, device, link, replaced, user)
-        elif not reachable:
+        elif binding is None:
             self._refuse(transaction, device.id, 480, f"call from {user}: the phone cannot be reached")
         elif replaced is None and self._too_many(device.id):
             self._refuse(transaction, device.id, 486, f"call from {user}: too many calls")
         else:
-            self._call_set(transaction, device, link, reachable[-1], display, user, headers)
+            self._call_set(transaction, device, link, binding, display, user, headers)
 
     def _replaces_at_set(self, wanted: Replaces, device_id: int) -> tuple[Call, Headers]:
         """The set's call that an ICP wants to replace, and its Replaces as the set is to get it.
@@ -360,7 +361,4 @@ class Calls:
         self, transaction: ServerTransaction, device_id: int, status: int, why: str, retry_after: int | None = None
     ) -> None:
         self._timeline.add(device_id, Kind.REFUSAL, why, once=True)
-        response = transaction.request.reply(status, to_tag=new_tag())
-        if retry_after is not None:
-            response.add("retry-after", str(retry_after))
-        transaction.respond(response)
+        answer(transaction, status, retry_after)

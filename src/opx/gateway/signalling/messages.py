@@ -73,7 +73,7 @@ class Messages:
         request = transaction.request
         number = number_of(request)
         link = self._links(device.icp_id)
-        if not any(b.flow.remote[0] == transaction.flow.remote[0] for b in self._bindings.of(device.id)):
+        if not self._bindings.registered_from(device.id, transaction.flow.remote[0]):
             raise RemoteProtocolError("the phone is not registered from there", status=403)
         node = link.best(device.id) if link else None
         if node is None:
@@ -111,7 +111,7 @@ class Messages:
     def _to_set(self, transaction: ServerTransaction, device: DeviceRecord) -> None:
         request = transaction.request
         display, user = caller_of(request)
-        binding = next((binding for binding in reversed(self._bindings.of(device.id)) if binding.open), None)
+        binding = self._bindings.reachable(device.id)
         if binding is None:
             raise RemoteProtocolError("the phone cannot be reached", status=480)
         domain = host_port(self._set_agent.local)

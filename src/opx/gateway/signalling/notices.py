@@ -78,7 +78,7 @@ class Notices:
             headers = (("allow-events", ", ".join(self._policy.events)),) if error.status == 489 else ()
             refuse(self._timeline, transaction, device.id, error.status, why, headers=headers)
             return
-        binding = self._reachable(device.id)
+        binding = self._bindings.reachable(device.id)
         if binding is None:
             what = f"NOTIFY {event.package} of the ICP: the phone cannot be reached"
             refuse(self._timeline, transaction, device.id, 480, what)
@@ -105,7 +105,7 @@ class Notices:
             raise LocalProtocolError(f"{event!r} is no event: {error}") from None
         if len(body) > self._policy.xml_bytes:
             raise LocalProtocolError(f"a body holds at most {self._policy.xml_bytes} bytes")
-        binding = self._reachable(device_id)
+        binding = self._bindings.reachable(device_id)
         if binding is None:
             done(480)
             return
@@ -118,9 +118,6 @@ class Notices:
             return
         how = f"answered {outcome.status}" if isinstance(outcome, Response) else "did not answer"
         self._timeline.add(device_id, Kind.MESSAGE, f"NOTIFY {package} of the ICP: the phone {how}", once=True)
-
-    def _reachable(self, device_id: int) -> LiveBinding | None:
-        return next((binding for binding in reversed(self._bindings.of(device_id)) if binding.open), None)
 
     def _content(self, package: str, content: Content, device: DeviceRecord) -> Content:
         """What of a body passes. RemoteProtocolError with the status for the ICP."""

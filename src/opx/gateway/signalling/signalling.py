@@ -358,7 +358,7 @@ class Signalling:
         _, device = self._whom(links, transaction.request.target)
         if device is None:
             answer(transaction, 404)
-        elif any(binding.open for binding in self.registrar.bindings.of(device.id)):
+        elif self.registrar.bindings.reachable(device.id) is not None:
             self.icp_agent.answer_options(transaction)
         else:
             answer(transaction, 480)

@@ -118,7 +118,7 @@ class Subscriptions:
         if not _accepts(request, body.content_type):
             raise RemoteProtocolError(f"{what}: the phone does not accept {body.content_type}", status=406)
         link = self._links(device.icp_id)
-        if not any(b.flow.remote[0] == transaction.flow.remote[0] for b in self._bindings.of(device.id)):
+        if not self._bindings.registered_from(device.id, transaction.flow.remote[0]):
             raise RemoteProtocolError(f"{what}: the phone is not registered from there", status=403)
         if link is None or not link.available:
             retry = link.retry_after if link else self._policy.retry_after
