@@ -10,32 +10,10 @@ from opx.sip import events
 from opx.sip.answering import attach_sdp
 from opx.sip.flow import Destination
 from opx.sip.message import Request
-from opx.sip.replaces import DialogName, ReferTo, Replaces
-from opx.sip.session import Session
+from opx.sip.replaces import ReferTo, Replaces
 from opx.sip.transactions import ServerTransaction
-from support.site import HOME, INNER, INSIDE, OUTSIDE, Phone, Site, description
-
-WITHIN = "INFO, MESSAGE, REFER, NOTIFY"
-PHONE = ("192.168.1.7", 40000)
-OFFICE = ("10.9.8.101", 6100)
-
-
-def talking(site: Site, phone: Phone, number: str = "1002") -> tuple[Session, Session]:
-    session = phone.call(number)
-    office = site.icp.sessions[-1]
-    office.accept(description(*OFFICE))
-    site.wire.deliver()
-    assert session.up and office.up
-    return session, office
-
-
-def site_with(refer: bool = True) -> tuple[Site, Phone]:
-    site = Site()
-    site.icp.node.serve(WITHIN if refer else "INFO")
-    phone = site.phone(1)
-    phone.node.serve(WITHIN)
-    phone.register()
-    return site, phone
+from support.site import HOME, INNER, INSIDE, OUTSIDE, Site, description
+from support.talking import AT_OFFICE, AT_PHONE, name_of, refer, site_with, talking
 
 
 def over(site: Site) -> None:
@@ -46,17 +24,6 @@ def over(site: Site) -> None:
     assert signalling.set_agent.dialogs == signalling.icp_agent.dialogs == 0
 
 
-def name_of(session: Session) -> DialogName:
-    dialog = session.usage.need()
-    return DialogName(dialog.call_id, dialog.remote_tag, dialog.local_tag)
-
-
-def refer(session: Session, to: str, replaces: Replaces | None = None) -> list[int]:
-    statuses: list[int] = []
-    session.refer(ReferTo(ReferTo.parse(f"sip:{to}@{OUTSIDE}").uri, replaces), statuses.append)
-    return statuses
-
-
 # --- descriptions where none belongs
 
 
@@ -64,10 +31,10 @@ def test_a_description_in_an_ack_that_owes_none_is_passed_over() -> None:
     site, phone = site_with()
     session = phone.call("1002")
     site.wire.lose = lambda carried: carried.what == "ACK" and carried.source == phone.address
-    site.icp.sessions[-1].accept(description(*OFFICE))
+    site.icp.sessions[-1].accept(description(*AT_OFFICE))
     site.wire.deliver()
     site.wire.lose = lambda carried: False
-    session.usage.send_ack(session.usage.need().local_seq, description(*PHONE, version=9))
+    session.usage.send_ack(session.usage.need().local_seq, description(*AT_PHONE, version=9))
     site.wire.deliver()
     assert session.up and site.icp.sessions[-1].up
     session.hang_up()
@@ -85,10 +52,10 @@ def test_a_description_in_the_prack_of_an_answer_without_one_is_passed_over() ->
     ringing = next(c.message for c in reversed(site.wire.log) if c.what == "180" and c.target == phone.address)
     prack = session.usage.need().request("PRACK")
     prack.add("rack", f"{ringing.get('rseq')} {ringing.cseq.number} INVITE")
-    attach_sdp(prack, description(*PHONE, version=9))
+    attach_sdp(prack, description(*AT_PHONE, version=9))
     session.usage.send(prack, lambda outcome: None)
     site.wire.deliver()
-    office.accept(description(*OFFICE))
+    office.accept(description(*AT_OFFICE))
     site.wire.deliver()
     assert session.up
     session.hang_up()
@@ -99,7 +66,7 @@ def test_an_ack_that_does_not_answer_the_late_offer_ends_the_call() -> None:
     site, phone = site_with()
     session = phone.call("1002", b"")
     office = site.icp.sessions[-1]
-    office.accept(description(*OFFICE))
+    office.accept(description(*AT_OFFICE))
     site.wire.deliver()
     session.acknowledge(b"")
     site.wire.deliver()
@@ -116,7 +83,7 @@ def test_a_late_offer_within_a_call_that_was_withdrawn_too_late_keeps_what_was_b
     site.wire.lose = lambda carried: carried.what == "CANCEL" and carried.target == office.usage.agent.local
     session.withdraw_offer()
     site.wire.deliver()
-    office.answer_offer(description(*OFFICE, version=2))
+    office.answer_offer(description(*AT_OFFICE, version=2))
     site.wire.advance(40)
     assert session.up and office.up
     answer = site.icp.events[-1]
@@ -131,7 +98,7 @@ def test_a_re_invite_without_offer_waits_while_the_caller_has_not_heard_of_the_a
     site, phone = site_with()
     session = phone.call("1002")
     office = site.icp.sessions[-1]
-    office.progress(183, description(*OFFICE), reliable=True)
+    office.progress(183, description(*AT_OFFICE), reliable=True)
     site.wire.deliver()
     site.wire.lose = lambda carried: carried.what == "PRACK" and carried.source == phone.address
     office.progress(180, reliable=True)
@@ -218,7 +185,7 @@ def test_an_attended_transfer_that_fails_after_the_set_has_left_ends_both_calls(
     site.wire.deliver()
     assert one.up and other.up
     if refused == "second":
-        one.answer_offer(description(*OFFICE, version=2))
+        one.answer_offer(description(*AT_OFFICE, version=2))
         site.wire.deliver()
         other.refuse_offer(488)
     else:
