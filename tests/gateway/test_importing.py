@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from opx.config import ConfigError
-from opx.gateway.importing import import_file, weakness_of
+from opx.gateway.importing import import_file
 from opx.gateway.repository import Repository
 from opx.sip.digest import Algorithm, ha1
 from support.gateway_store import REALM, opened
@@ -177,22 +177,6 @@ async def test_a_file_with_passwords_that_others_can_read_is_warned_of(
         path.chmod(0o644)
         await import_file(repository, path, permit_weak=False)
     assert "devices.toml: others can read the passwords in it (chmod 600)" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("password", "why"),
-    [
-        ("", "it has hardly any different characters"),
-        ("aaaaaaaaaaaaaaaaaaaaaa", "it has hardly any different characters"),
-        ("12345678", "it is too short"),
-        ("Xy9!a", "it is too short"),
-        ("my-TW1-password-9", "it holds the user name"),
-        ("Xy9!ab-q", ""),
-        ("correct horse battery", ""),
-    ],
-)
-def test_a_password_is_weak_when_it_is_quickly_guessed(password: str, why: str) -> None:
-    assert weakness_of(password, "tw1") == why
 
 
 async def test_further_nodes_of_an_icp_stand_in_its_table(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """`opx gateway`: run it, and look after its ICPs and devices. No password is ever taken from the command line."""
 
 import asyncio
-import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +15,8 @@ from rich.text import Text
 
 from opx.config import load_settings
 from opx.gateway.changes import Told, tell_change
-from opx.gateway.importing import import_file, read_password, weakness_of
+from opx.gateway.importing import import_file
+from opx.gateway.passwords import made_up_password, read_password, weakness_of
 from opx.gateway.repository import MIGRATIONS, DeviceSpec, IcpRecord, NodeAddress, Repository, RepositoryError
 from opx.gateway.settings import GatewaySettings
 from opx.program import log_to_stderr, owner_errors, run_service
@@ -57,7 +57,6 @@ FurtherNodes = Annotated[
     ),
 ]
 CONFIG = Path("gateway.toml")
-GENERATED_BYTES = 15
 PLAIN_WIDTH = 200
 """Columns of a table that goes into a file or a pipe, where none should be cut."""
 
@@ -213,11 +212,11 @@ def device_add(
 ) -> None:
     """Add a device, or change the one of that set-side user name. Passwords are asked for or read from files."""
     settings = _settings(config)
-    password = _password(PasswordSide.SET, password_file, password_stdin, generate)
+    password = _password(PasswordSide.SET, username, password_file, password_stdin, generate)
     _refuse_weak(settings, password, username)
     icp_password = ""
     if icp_password_file is not None or ask_icp_password:
-        icp_password = _password(PasswordSide.ICP, icp_password_file)
+        icp_password = _password(PasswordSide.ICP, username, icp_password_file)
     spec = DeviceSpec(username, password, icp, icp_username, icp_password, description, enabled)
     record, _ = _with_repository(settings, lambda repository: repository.put_device(spec))
     typer.echo(f"device {record.set_username}, id {record.id}, revision {record.revision}")
@@ -237,7 +236,7 @@ def device_set_password(
 ) -> None:
     """Change a password of a device. An ICP-side one that is the same as the set-side one follows it."""
     settings = _settings(config)
-    password = _password(side, password_file, password_stdin, generate)
+    password = _password(side, username, password_file, password_stdin, generate)
     changed = {"icp_password": password}
     if side is PasswordSide.SET:
         _refuse_weak(settings, password, username)
@@ -343,13 +342,13 @@ def _run(work: Awaitable[T]) -> T:
             sys.exit(str(error))
 
 
-def _password(side: PasswordSide, file: Path | None, stdin: bool = False, generate: bool = False) -> str:
+def _password(side: PasswordSide, username: str, file: Path | None, stdin: bool = False, generate: bool = False) -> str:
     if (file is not None) + stdin + generate > 1:
         raise typer.BadParameter("a password comes from one place; expected one option for it at most")
     if generate and side is PasswordSide.ICP:
         raise typer.BadParameter("the PBX decides on the ICP-side password; expected the one it has")
     if generate:
-        return secrets.token_urlsafe(GENERATED_BYTES)
+        return made_up_password(username)
     if file is not None:
         try:
             return read_password(file)

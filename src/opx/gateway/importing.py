@@ -1,9 +1,7 @@
 """Taking ICPs and devices over from a file, as often as one likes."""
 
 import logging
-import math
 import os
-import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,11 +9,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from opx.config import ConfigError, Settings, line_of, load_settings
+from opx.gateway.passwords import read_password, weakness_of
 from opx.gateway.repository import BatchError, DeviceSpec, IcpSpec, NodeAddress, Repository, RepositoryError
-
-MIN_PASSWORD_BITS = 40
-"""Rough strength below which a password counts as weak: SIP passwords are guessed at network speed."""
-MAX_PASSWORD_FILE_BYTES = 4096
 
 log = logging.getLogger(__name__)
 
@@ -172,33 +167,3 @@ class _Source:
         return DeviceSpec(
             entry.username, passwords[0], entry.icp, entry.icp_username, passwords[1], entry.description, entry.enabled
         )
-
-
-def weakness_of(password: str, username: str) -> str:
-    """Why a password is weak, "" when it is not."""
-    if username and username.lower() in password.lower():
-        return "it holds the user name"
-    if len(set(password)) < 5:
-        return "it has hardly any different characters"
-    classes = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
-    alphabet = sum(len(group) for group in classes if any(char in group for char in password))
-    if any(not char.isalnum() for char in password):
-        alphabet += 20
-    if len(password) * math.log2(max(alphabet, 2)) < MIN_PASSWORD_BITS:
-        return "it is too short"
-    return ""
-
-
-def read_password(path: Path) -> str:
-    """The password that is all of a file, a line end behind it apart. ValueError says what is wrong with it."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_PASSWORD_FILE_BYTES + 1)
-        password = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); expected a file with the password") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text; expected a file with the password") from None
-    if not password or len(data) > MAX_PASSWORD_FILE_BYTES:
-        raise ValueError(f"{path} is empty or too large; expected a file with the password")
-    return password
