@@ -2,7 +2,8 @@
 # Installs the third-party programs that tests and benches run against, as Debian packages, without starting any daemon.
 set -eu
 
-packages="sip-tester baresip-core kamailio kamailio-extra-modules rtpengine-daemon nftables iproute2"
+packages="sip-tester baresip-core kamailio kamailio-extra-modules rtpengine-daemon nftables iproute2 conntrack
+    haproxy postgresql chromium libnss3-tools fonts-dejavu-core"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing="$missing $package"
