@@ -405,8 +405,8 @@ async def test_a_database_of_before_further_nodes_keeps_its_icps_and_their_devic
                 tuple(row) for row in await connection.exec_driver_sql("SELECT id, icp_id, revision FROM device")
             ]
             with pytest.raises(IntegrityError, match="ck_icp_transport"):
-                await connection.exec_driver_sql("INSERT INTO icp VALUES (8, 'x', '', 'h', 1, 'TLS')")
+                await connection.exec_driver_sql("INSERT INTO icp VALUES (8, 'x', '', 'h', 1, 'TLS', 1)")
     finally:
         await engine.dispose()
-    assert icps == [(7, "Node 1", "PBX", "10.0.0.20", 5070, "TCP")]
+    assert icps == [(7, "Node 1", "PBX", "10.0.0.20", 5070, "TCP", 1)]
     assert devices == [(3, 7, 4)]

@@ -26,12 +26,16 @@ class Setting(Base):
 
 
 class Icp(Base):
-    """A PBX as the gateway reaches it. `port` empty: SRV records of the host name say."""
+    """A PBX as the gateway reaches it. `port` empty: SRV records of the host name say.
+
+    Every write raises `version`; one that began from another version fails. Ids are never used again.
+    """
 
     __tablename__ = "icp"
     __table_args__ = (
         CheckConstraint("port BETWEEN 1 AND 65535", name="port"),
         CheckConstraint("transport IN ('UDP', 'TCP')", name="transport"),
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -40,9 +44,12 @@ class Icp(Base):
     host: Mapped[str] = mapped_column(String(255))
     port: Mapped[int | None]
     transport: Mapped[str] = mapped_column(String(8))
+    version: Mapped[int] = mapped_column(server_default="1")
     nodes: Mapped[list["IcpNode"]] = relationship(
         order_by="IcpNode.position", cascade="all, delete-orphan", passive_deletes=True, lazy="selectin"
     )
+
+    __mapper_args__ = {"version_id_col": version}
 
 
 class IcpNode(Base):
@@ -64,10 +71,12 @@ class IcpNode(Base):
 class Device(Base):
     """A SIP device of the set side. `set_ha1` is sealed JSON, HA1 by algorithm; `icp_password` is sealed text.
 
-    `icp_username` empty: the same as on the set side. `revision` changes with every write of credentials.
+    `icp_username` empty: the same as on the set side. `revision` changes with every write of credentials, `version` as
+    with the ICP.
     """
 
     __tablename__ = "device"
+    __table_args__ = {"sqlite_autoincrement": True}
 
     id: Mapped[int] = mapped_column(primary_key=True)
     enabled: Mapped[bool] = mapped_column(default=True)
@@ -78,6 +87,9 @@ class Device(Base):
     icp_username: Mapped[str] = mapped_column(String(128), default="")
     icp_password: Mapped[bytes] = mapped_column(LargeBinary)
     revision: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(server_default="1")
+
+    __mapper_args__ = {"version_id_col": version}
 
 
 class Binding(Base):

@@ -26,6 +26,26 @@ class RepositoryError(Exception):
         self.field = field
 
 
+class Missing(RepositoryError):
+    """There is no such ICP or device."""
+
+
+class Taken(RepositoryError):
+    """Another one has what there is only once: a name, a user name at an ICP."""
+
+
+class InUse(RepositoryError):
+    """Devices still use the ICP."""
+
+
+class Conflict(RepositoryError):
+    """Another writer was first. `current` is the version that is stored now, None when that is not known."""
+
+    def __init__(self, text: str, current: int | None = None) -> None:
+        super().__init__(text)
+        self.current = current
+
+
 class BatchError(RepositoryError):
     """Nothing of a batch was stored. `problems` holds "icp" or "device", the index in its sequence, and the reason."""
 
@@ -74,7 +94,10 @@ class NodeAddress:
 
 @dataclass(frozen=True, slots=True)
 class IcpRecord:
-    """`nodes` are further nodes of the same PBX, the most wanted first; they serve when those before them do not."""
+    """`nodes` are further nodes of the same PBX, the most wanted first; they serve when those before them do not.
+
+    `version` is raised by every write; it says nothing about what the ICP is.
+    """
 
     id: int
     name: str
@@ -83,6 +106,7 @@ class IcpRecord:
     port: int | None
     transport: str
     nodes: tuple[NodeAddress, ...] = ()
+    version: int = field(default=1, compare=False)
 
     @property
     def addresses(self) -> tuple[NodeAddress, ...]:
@@ -92,7 +116,10 @@ class IcpRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRecord:
-    """A device with its secrets opened. `icp_username` and `icp_password` are what the ICP asks for, never blank."""
+    """A device with its secrets opened. `icp_username` and `icp_password` are what the ICP asks for, never blank.
+
+    `revision` changes with the credentials, `version` with every write.
+    """
 
     id: int
     enabled: bool
@@ -103,6 +130,7 @@ class DeviceRecord:
     icp_username: str
     icp_password: str = field(repr=False)
     revision: int
+    version: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +211,15 @@ class DeviceSpec:
                 )
         if self.set_password == "":
             raise RepositoryError(f"device {self.set_username} needs a set-side password", "set_password")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChange:
+    """One of several changes; the fields are what `Repository.save_device` takes."""
+
+    spec: DeviceSpec
+    device_id: int | None = None
+    version: int | None = None
 
 
 def literal_address(host: str) -> str | None:

@@ -1,22 +1,34 @@
 """Reading and writing the gateway's database. Signalling reads all of it once and hears of changes; nothing is asked
 per message."""
 
-import json
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
 
 from opx.gateway import journal
 from opx.gateway.journal import BindingRow, IcpBindingRow, TimelineRow
-from opx.gateway.models import Device, Icp, IcpNode, Setting
-from opx.gateway.records import BatchError, DeviceRecord, DeviceSpec, IcpRecord, IcpSpec, NodeAddress, RepositoryError
-from opx.sip.digest import Algorithm, ha1
+from opx.gateway.models import Device, Icp, Setting
+from opx.gateway.records import (
+    BatchError,
+    Conflict,
+    DeviceChange,
+    DeviceRecord,
+    DeviceSpec,
+    IcpRecord,
+    IcpSpec,
+    InUse,
+    Missing,
+    NodeAddress,
+    RepositoryError,
+)
+from opx.gateway.stored import DeviceQuery, Stored, device_record, icp_record
 from opx.store.engine import for_reading
 from opx.store.migrations import migrate
 from opx.store.secrets import Sealer
@@ -27,11 +39,16 @@ __all__ = [
     "MIGRATIONS",
     "BatchError",
     "BindingRow",
+    "Conflict",
+    "DeviceChange",
+    "DeviceQuery",
     "DeviceRecord",
     "DeviceSpec",
     "IcpBindingRow",
     "IcpRecord",
     "IcpSpec",
+    "InUse",
+    "Missing",
     "NodeAddress",
     "Repository",
     "RepositoryError",
@@ -40,15 +57,6 @@ __all__ = [
 
 _KEY_PROBE = "setting:key"
 """Context of a sealed value that tells at the start whether the key file is this database's."""
-
-
-@dataclass(slots=True)
-class _Stored:
-    """The rows that a write may touch or collide with, by name."""
-
-    realm: str
-    icps: dict[str, Icp]
-    devices: dict[str, Device]
 
 
 class Repository:
@@ -87,7 +95,12 @@ class Repository:
 
     async def icps(self) -> list[IcpRecord]:
         async with self._reading() as session:
-            return [_icp(row) for row in await session.scalars(select(Icp).order_by(Icp.name))]
+            return [icp_record(row) for row in await session.scalars(select(Icp).order_by(Icp.name))]
+
+    async def icp(self, icp_id: int) -> IcpRecord:
+        """Missing."""
+        async with self._reading() as session:
+            return icp_record(await _icp_row(session, icp_id))
 
     async def put_icp(
         self,
@@ -99,24 +112,39 @@ class Repository:
         nodes: Sequence[NodeAddress] = (),
     ) -> tuple[IcpRecord, bool]:
         """Add or change an ICP by its name; also says whether anything changed. RepositoryError."""
-        spec = IcpSpec(name, host, port, transport, type_, tuple(nodes))
-        async with self._sessions.begin() as session:
-            row = await session.scalar(select(Icp).where(Icp.name == name))
-            stored = _Stored("", {name: row} if row is not None else {}, {})
-            changed = _put_icp(session, stored, spec)
+        return await self.save_icp(IcpSpec(name, host, port, transport, type_, tuple(nodes)))
+
+    async def save_icp(
+        self, spec: IcpSpec, icp_id: int | None = None, version: int | None = None
+    ) -> tuple[IcpRecord, bool]:
+        """Add or change an ICP by its name, or change the one with an id; also says whether anything changed.
+
+        `version`: what the writer has seen; 0 when there should be none of that name. RepositoryError, Conflict among
+        them.
+        """
+        async with self._writing() as session:
+            row = await _icp_row(session, icp_id) if icp_id is not None else None
+            named = await session.scalar(select(Icp).where(Icp.name == spec.name))
+            _check_version(spec.name, row or named, version)
+            stored = Stored(session, self._sealer, "", {spec.name: named} if named is not None else {}, {})
+            changed = stored.put_icp(spec, row)
             await session.flush()
-            return _icp(stored.icps[name]), changed
+            return icp_record(stored.icps[spec.name]), changed
 
     async def remove_icp(self, name: str) -> None:
-        """RepositoryError when there is none, or devices still use it."""
-        try:
-            async with self._sessions.begin() as session:
-                row = await session.scalar(select(Icp).where(Icp.name == name))
-                if row is None:
-                    raise RepositoryError(f"there is no ICP {name}")
-                await session.delete(row)
-        except IntegrityError:
-            raise RepositoryError(f"devices still use ICP {name}") from None
+        """Missing; InUse when devices still use it."""
+        async with self._writing() as session:
+            row = await session.scalar(select(Icp).where(Icp.name == name))
+            if row is None:
+                raise Missing(f"there is no ICP {name}")
+            await _remove_icp(session, row)
+
+    async def delete_icp(self, icp_id: int, version: int | None = None) -> None:
+        """The same by id; Conflict when `version` is given and not the one stored."""
+        async with self._writing() as session:
+            row = await _icp_row(session, icp_id)
+            _check_version(row.name, row, version)
+            await _remove_icp(session, row)
 
     # --- devices
 
@@ -124,13 +152,67 @@ class Repository:
         async with self._reading() as session:
             return [self._device(row) for row in await session.scalars(select(Device).order_by(Device.set_username))]
 
+    async def device(self, device_id: int) -> DeviceRecord:
+        """Missing."""
+        async with self._reading() as session:
+            return self._device(await _device_row(session, device_id))
+
+    async def find_devices(
+        self, query: DeviceQuery, limit: int, offset: int = 0, after_id: int | None = None
+    ) -> tuple[list[DeviceRecord], int]:
+        """A page of those that match, and how many match altogether.
+
+        In the order of their names; with `after_id` in the order of their ids beyond that one, so that pages neither
+        lose nor repeat a device while others are added and removed.
+        """
+        matching = select(Device).where(*query.conditions())
+        page = matching.limit(limit).offset(offset)
+        if after_id is None:
+            page = page.order_by(Device.set_username)
+        else:
+            page = page.where(Device.id > after_id).order_by(Device.id)
+        async with self._reading() as session:
+            total = await session.scalar(select(func.count()).select_from(matching.subquery()))
+            return [self._device(row) for row in await session.scalars(page)], total or 0
+
     async def put_device(self, spec: DeviceSpec) -> tuple[DeviceRecord, bool]:
         """Add or change a device by its set-side user name; also says whether anything changed. RepositoryError.
 
         The revision changes when credentials do, and only then.
         """
-        async with self._sessions.begin() as session:
-            return await self._put_one(session, spec)
+        return await self.save_device(spec)
+
+    async def save_device(
+        self, spec: DeviceSpec, device_id: int | None = None, version: int | None = None
+    ) -> tuple[DeviceRecord, bool]:
+        """Add or change a device by its set-side user name, or change the one with an id, which may get another name.
+
+        `version` as with `save_icp`. RepositoryError, Conflict among them.
+        """
+        async with self._writing() as session:
+            return await self._save_device(session, spec, device_id, version)
+
+    async def delete_device(self, device_id: int, version: int | None = None) -> None:
+        """Missing; Conflict when `version` is given and not the one stored."""
+        async with self._writing() as session:
+            row = await _device_row(session, device_id)
+            _check_version(row.set_username, row, version)
+            await session.delete(row)
+
+    async def change_devices(
+        self, changes: Sequence[DeviceChange]
+    ) -> list[tuple[DeviceRecord, bool] | RepositoryError]:
+        """Each change for itself, in one transaction: what `save_device` gives, or why it was not done."""
+        done: list[tuple[DeviceRecord, bool] | RepositoryError] = []
+        async with self._writing() as session:
+            for change in changes:
+                try:
+                    async with _guarded(), session.begin_nested():
+                        saved = await self._save_device(session, change.spec, change.device_id, change.version)
+                    done.append(saved)
+                except RepositoryError as error:
+                    done.append(error)
+        return done
 
     async def put_all(self, icps: Sequence[IcpSpec], devices: Sequence[DeviceSpec]) -> int:
         """Add or change many by their names, all or nothing; returns how many differed. BatchError."""
@@ -138,11 +220,11 @@ class Repository:
         refused: set[str] = set()
         put: dict[str, int] = {}
         changed = 0
-        async with self._sessions.begin() as session:
-            stored = await _load(session)
+        async with self._writing() as session:
+            stored = await Stored.load(session, self._sealer)
             for index, icp in enumerate(icps):
                 try:
-                    changed += _put_icp(session, stored, icp)
+                    changed += stored.put_icp(icp)
                 except RepositoryError as error:
                     problems.append(("icp", index, error))
                     refused.add(icp.name)
@@ -151,11 +233,11 @@ class Repository:
                 if spec.icp in refused:
                     continue
                 try:
-                    changed += self._put_device(session, stored, spec)
+                    changed += stored.put_device(spec)
                     put[spec.set_username] = index
                 except RepositoryError as error:
                     problems.append(("device", index, error))
-            problems += [("device", put[name], error) for name, error in _clashes(stored, put)]
+            problems += [("device", put[name], error) for name, error in stored.clashes(put)]
             if problems:
                 raise BatchError(problems)
         return changed
@@ -164,22 +246,22 @@ class Repository:
         self, set_username: str, set_password: str | None = None, icp_password: str | None = None
     ) -> DeviceRecord:
         """Change a device's passwords, where None leaves one as DeviceSpec says. RepositoryError."""
-        async with self._sessions.begin() as session:
+        async with self._writing() as session:
             row = await _find(session, set_username)
             icp = await session.get_one(Icp, row.icp_id)
             spec = DeviceSpec(
                 set_username, set_password, icp.name, row.icp_username, icp_password, row.description, row.enabled
             )
-            return (await self._put_one(session, spec))[0]
+            return (await self._save_device(session, spec))[0]
 
     async def set_enabled(self, set_username: str, enabled: bool) -> None:
-        """RepositoryError when there is no such device."""
-        async with self._sessions.begin() as session:
+        """Missing."""
+        async with self._writing() as session:
             (await _find(session, set_username)).enabled = enabled
 
     async def remove_device(self, set_username: str) -> None:
-        """RepositoryError when there is no such device."""
-        async with self._sessions.begin() as session:
+        """Missing."""
+        async with self._writing() as session:
             await session.delete(await _find(session, set_username))
 
     # --- what signalling writes behind
@@ -220,156 +302,67 @@ class Repository:
 
     # --- helpers
 
-    async def _put_one(self, session: AsyncSession, spec: DeviceSpec) -> tuple[DeviceRecord, bool]:
-        stored = await _load(session, spec)
-        changed = self._put_device(session, stored, spec)
-        for _, error in _clashes(stored, (spec.set_username,)):
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncSession]:
+        async with _guarded(), self._sessions.begin() as session:
+            yield session
+
+    async def _save_device(
+        self, session: AsyncSession, spec: DeviceSpec, device_id: int | None = None, version: int | None = None
+    ) -> tuple[DeviceRecord, bool]:
+        row = await _device_row(session, device_id) if device_id is not None else None
+        stored = await Stored.load(session, self._sealer, spec, row)
+        _check_version(spec.set_username, row or stored.devices.get(spec.set_username), version)
+        changed = stored.put_device(spec, row)
+        for _, error in stored.clashes((spec.set_username,)):
             raise error
         await session.flush()
         return self._device(stored.devices[spec.set_username]), changed
 
-    def _put_device(self, session: AsyncSession, stored: _Stored, spec: DeviceSpec) -> bool:
-        spec.check()
-        icp = stored.icps.get(spec.icp)
-        if icp is None:
-            raise RepositoryError(f"there is no ICP {spec.icp}", "icp")
-        row = stored.devices.get(spec.set_username)
-        before = self._device(row) if row is not None else None
-        hashes, password = _secrets(stored.realm, spec, before)
-        if row is None:
-            row = Device(set_username=spec.set_username, revision=0)
-            session.add(row)
-            stored.devices[spec.set_username] = row
-        after = (spec.enabled, spec.description, icp.id)
-        differs = before is None or after != (before.enabled, before.description, before.icp_id)
-        row.enabled, row.description, row.icp_id = after
-        if before is None or (hashes, spec.icp_name, password) != _credentials(before):
-            row.icp_username = spec.icp_username if spec.icp_username != spec.set_username else ""
-            row.set_ha1 = self._sealer.seal(json.dumps(hashes), _ha1_context(row))
-            row.icp_password = self._sealer.seal(password, _password_context(row))
-            row.revision += 1
-            differs = True
-        return differs
-
     def _device(self, row: Device) -> DeviceRecord:
-        return DeviceRecord(
-            row.id,
-            row.enabled,
-            row.description,
-            row.icp_id,
-            row.set_username,
-            json.loads(self._sealer.open(row.set_ha1, _ha1_context(row))),
-            row.icp_username or row.set_username,
-            self._sealer.open(row.icp_password, _password_context(row)),
-            row.revision,
-        )
+        return device_record(row, self._sealer)
+
+
+@asynccontextmanager
+async def _guarded() -> AsyncIterator[None]:
+    """Two writers at once, as a database tells of it that lets both begin."""
+    try:
+        yield
+    except (StaleDataError, IntegrityError):
+        raise Conflict("somebody else changed this at the same moment; try again") from None
+
+
+def _check_version(name: str, row: Icp | Device | None, version: int | None) -> None:
+    if version is None:
+        return
+    stored = row.version if row is not None else 0
+    if stored != version:
+        text = f"{name} was changed by somebody else" if version else f"{name} is there already"
+        raise Conflict(text, stored)
+
+
+async def _icp_row(session: AsyncSession, icp_id: int) -> Icp:
+    row = await session.get(Icp, icp_id)
+    if row is None:
+        raise Missing(f"there is no ICP with id {icp_id}")
+    return row
+
+
+async def _remove_icp(session: AsyncSession, row: Icp) -> None:
+    if await session.scalar(select(Device.id).where(Device.icp_id == row.id).limit(1)) is not None:
+        raise InUse(f"devices still use ICP {row.name}")
+    await session.delete(row)
+
+
+async def _device_row(session: AsyncSession, device_id: int) -> Device:
+    row = await session.get(Device, device_id)
+    if row is None:
+        raise Missing(f"there is no device with id {device_id}")
+    return row
 
 
 async def _find(session: AsyncSession, set_username: str) -> Device:
     row = await session.scalar(select(Device).where(Device.set_username == set_username))
     if row is None:
-        raise RepositoryError(f"there is no device {set_username}")
+        raise Missing(f"there is no device {set_username}")
     return row
-
-
-async def _load(session: AsyncSession, spec: DeviceSpec | None = None) -> _Stored:
-    """Everything, or what one device may touch or collide with."""
-    realm = (await session.get_one(Setting, "realm")).value
-    icps, devices = select(Icp), select(Device)
-    if spec is not None:
-        icps = icps.where(Icp.name == spec.icp)
-        names = (spec.set_username, spec.icp_name)
-        devices = devices.where(or_(Device.set_username.in_(names), Device.icp_username == spec.icp_name))
-    return _Stored(
-        realm,
-        {row.name: row for row in await session.scalars(icps)},
-        {row.set_username: row for row in await session.scalars(devices)},
-    )
-
-
-def _put_icp(session: AsyncSession, stored: _Stored, spec: IcpSpec) -> bool:
-    spec.check()
-    row = stored.icps.get(spec.name)
-    first, *others = spec.addresses
-    values = (spec.type, first.host, first.port, first.transport)
-    if row is None:
-        row = Icp(name=spec.name, nodes=[])
-        session.add(row)
-        stored.icps[spec.name] = row
-        changed = True
-    else:
-        before = (row.type, row.host, row.port, row.transport)
-        changed = before != values or _nodes(row) != tuple(others)
-    row.type, row.host, row.port, row.transport = values
-    if _nodes(row) != tuple(others):
-        # Rows are changed in their places: one that is deleted and one that is inserted would have the same key.
-        del row.nodes[len(others) :]
-        for position, node in enumerate(others):
-            if position == len(row.nodes):
-                row.nodes.append(IcpNode(position=position))
-            kept = row.nodes[position]
-            kept.host, kept.port, kept.transport = node.host, node.port, node.transport
-    return changed
-
-
-def _nodes(row: Icp) -> tuple[NodeAddress, ...]:
-    return tuple(NodeAddress(node.host, node.port, node.transport) for node in row.nodes)
-
-
-def _clashes(stored: _Stored, names: Iterable[str]) -> list[tuple[str, RepositoryError]]:
-    """Those of the devices `names` that share their user name at the ICP with another one, and what to say of it.
-
-    A call from the ICP finds its device by that name.
-    """
-    used = Counter((row.icp_id, row.icp_username or row.set_username) for row in stored.devices.values())
-    found = []
-    for name in names:
-        row = stored.devices[name]
-        at_icp = row.icp_username or name
-        if used[row.icp_id, at_icp] > 1:
-            text = f"another device has the ICP-side user name {at_icp} at the same ICP already"
-            found.append((name, RepositoryError(text, "icp_username")))
-    return found
-
-
-def _secrets(realm: str, spec: DeviceSpec, before: DeviceRecord | None) -> tuple[Mapping[str, str], str]:
-    """HA1 by algorithm and the ICP-side password that a device gets. RepositoryError when one is missing."""
-    hashes: Mapping[str, str]
-    if spec.set_password is not None:
-        hashes = _hashes(spec.set_username, realm, spec.set_password)
-    elif before is not None:
-        hashes = before.set_ha1
-    else:
-        raise RepositoryError(f"device {spec.set_username} is new and needs a set-side password", "set_password")
-    if spec.icp_password:
-        return hashes, spec.icp_password
-    same = before is not None and before.set_ha1 == _hashes(spec.set_username, realm, before.icp_password)
-    if spec.set_password is not None and (before is None or same or spec.icp_password == ""):
-        return hashes, spec.set_password
-    if before is not None and (same or spec.icp_password is None):
-        return hashes, before.icp_password
-    raise RepositoryError(
-        f"the ICP-side password of {spec.set_username} cannot become the set-side one, which is not kept in clear; "
-        "expected the set-side password, too",
-        "icp_password",
-    )
-
-
-def _hashes(username: str, realm: str, password: str) -> dict[str, str]:
-    return {algorithm.value: ha1(algorithm, username, realm, password) for algorithm in Algorithm}
-
-
-def _ha1_context(row: Device) -> str:
-    return f"device.set_ha1:{row.set_username}"
-
-
-def _password_context(row: Device) -> str:
-    return f"device.icp_password:{row.set_username}"
-
-
-def _icp(row: Icp) -> IcpRecord:
-    return IcpRecord(row.id, row.name, row.type, row.host, row.port, row.transport, _nodes(row))
-
-
-def _credentials(device: DeviceRecord) -> tuple[Mapping[str, str], str, str]:
-    return device.set_ha1, device.icp_username, device.icp_password
