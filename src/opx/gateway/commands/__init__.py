@@ -1,0 +1,74 @@
+"""`opx gateway`: run it, check it, and a module for each room's commands."""
+
+from pathlib import Path
+
+import typer
+
+from opx.config import load_settings
+from opx.gateway.commands.common import CONFIG, ConfigOption, run_work, settings_of, tell_gateway, with_repository
+from opx.gateway.commands.devices import device_app
+from opx.gateway.commands.icps import icp_app
+from opx.gateway.importing import import_file
+from opx.gateway.repository import MIGRATIONS, Repository
+from opx.gateway.settings import GatewaySettings
+from opx.program import log_to_stderr, owner_errors, run_service
+from opx.store.engine import open_engine
+from opx.store.migrations import is_behind
+from opx.store.secrets import Sealer, load_key
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # they hold passwords
+    help="The border gateway.",
+)
+app.add_typer(icp_app, name="icp")
+app.add_typer(device_app, name="device")
+
+
+@app.command()
+def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
+    """Run the gateway until Ctrl-C."""
+    from opx.gateway.service import GatewayService
+
+    log_to_stderr(log_level)
+    with owner_errors():
+        settings = load_settings(GatewaySettings, config)
+        service = GatewayService(settings, on_entry=lambda entry: typer.echo(f"{entry.kind}: {entry.text}"))
+        face = settings.set_side
+        run_service(service, on_ready=lambda: typer.echo(f"ready: gateway, set side {face.address}:{face.port}"))
+
+
+@app.command()
+def check(config: ConfigOption = CONFIG) -> None:
+    """Check settings, key file and database; starts and changes nothing."""
+    settings = settings_of(config)
+
+    async def work() -> str:
+        if not settings.database.exists():
+            if settings.key_file.exists():
+                load_key(settings.key_file, create=False)
+            return "settings are in order; the database is made at the first start"
+        sealer = Sealer(load_key(settings.key_file, create=False))
+        engine = open_engine(settings.database_url)
+        try:
+            if await is_behind(engine, MIGRATIONS):
+                return "settings and key file are in order; the next start brings the database up to date"
+            repository = Repository(engine, sealer)
+            await repository.open()
+            icps, devices = len(await repository.icps()), len(await repository.devices())
+            return f"settings, key file and database are in order: {icps} ICPs, {devices} devices"
+        finally:
+            await engine.dispose()
+
+    typer.echo(run_work(work()))
+
+
+@app.command("import")
+def import_(file: Path, config: ConfigOption = CONFIG) -> None:
+    """Take over ICPs and devices from a TOML file; may be repeated."""
+    settings = settings_of(config)
+    weak = settings.permit_weak_passwords
+    done = with_repository(settings, lambda repository: import_file(repository, file, permit_weak=weak))
+    typer.echo(f"{done.icps} ICPs and {done.devices} devices read, {done.changed} of them new or changed")
+    tell_gateway(settings)
