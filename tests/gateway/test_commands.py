@@ -1,5 +1,6 @@
 """`opx gateway` on the command line."""
 
+import json
 import socket
 import sqlite3
 import threading
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from opx.gateway.changes import CHANGED, FAILED, TAKEN
 from opx.gateway.commands import app
 from support.gateway_store import stored_bytes
 
@@ -66,18 +66,19 @@ def cli(tmp_path: Path) -> Cli:
 
 
 @contextmanager
-def gateway(folder: Path, answer: bytes) -> Iterator[list[bytes]]:
-    """Something that listens as a running gateway does; what it was told."""
-    told: list[bytes] = []
+def gateway(folder: Path, answer: dict[str, object]) -> Iterator[list[object]]:
+    """Something that listens as a running gateway does; what it was asked."""
+    told: list[object] = []
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "gateway.sock"))
         server.listen()
 
         def serve() -> None:
             link, _ = server.accept()
-            with link:
-                told.append(link.recv(64))
-                link.sendall(answer)
+            with link, link.makefile("rwb") as lines:
+                question = json.loads(lines.readline())
+                told.append(question["ask"])
+                lines.write(json.dumps({"id": question["id"], **answer}).encode() + b"\n")
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -257,14 +258,14 @@ def test_a_file_is_imported_and_may_be_again(cli: Cli) -> None:
 
 
 def test_a_running_gateway_is_told(cli: Cli) -> None:
-    with gateway(cli.folder, TAKEN) as told:
+    with gateway(cli.folder, {"answer": {}}) as told:
         output = cli.add()
-    assert told == [CHANGED]
+    assert told == ["changed"]
     assert output == "device tw1, id 1, revision 1\n"
 
 
 def test_a_gateway_that_cannot_take_a_change_over_is_an_error(cli: Cli) -> None:
-    with gateway(cli.folder, FAILED):
+    with gateway(cli.folder, {"error": "failed", "text": "no such column"}):
         output = cli.refused("device", "add", "tw1", "--icp", "Node 1", "--password-stdin", stdin=SECRET)
     assert "this is stored, but the running gateway could not take it over; its log says why" in output
     assert cli.query("SELECT set_username FROM device") == [("tw1",)]

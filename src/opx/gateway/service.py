@@ -6,7 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from opx.gateway.changes import ChangeListener
+from opx.gateway.control.counting import Counting, counters
+from opx.gateway.control.desk import ControlDesk
+from opx.gateway.control.lag import LagMeter
+from opx.gateway.control.live import LiveView
+from opx.gateway.control.protocol import Counter
+from opx.gateway.control.server import ControlServer
 from opx.gateway.importing import import_file
 from opx.gateway.media.client import WorkerPool
 from opx.gateway.media.interface import MediaDriver, RelayPolicy, Side
@@ -80,6 +85,7 @@ class GatewayService:
         stack.push_async_callback(self.driver.stop)
         await self.driver.start()
         self.clock = WheelClock()
+        self.lag = LagMeter()
         stack.callback(self.clock.stop)
         limits = _limits(settings)
         self.set_stack = _stack(self.clock, settings.set_side.address, settings.set_side.port, settings, limits)
@@ -97,9 +103,11 @@ class GatewayService:
         await self._restore()
         self.signalling.start()
         stack.push_async_callback(self._hang_up)
-        self.changes = ChangeListener(settings.control_socket, self.reload)
-        await self.changes.start()
-        stack.push_async_callback(self.changes.stop)
+        self.lag.start()
+        stack.callback(self.lag.stop)
+        self.control = self._control()
+        await self.control.start()
+        stack.push_async_callback(self.control.stop)
 
     async def stop(self) -> None:
         """Hang up, and write down what a restart goes on with."""
@@ -116,7 +124,8 @@ class GatewayService:
         settings = self.settings
         issuer = NonceIssuer(os.urandom(32), settings.digest.nonce_lifetime, settings.digest.nonces_tracked)
         algorithms = [Algorithm(name) for name in settings.digest.algorithms]
-        sinks: list[Callable[[Entry], None]] = [self._keep_entry]
+        self.counting = Counting()
+        sinks: list[Callable[[Entry], None]] = [self._keep_entry, self.counting.entry]
         if self._on_entry is not None:
             sinks.append(self._on_entry)
         self.desk = DriverDesk(
@@ -136,6 +145,22 @@ class GatewayService:
         self.driver.on_silence = signalling.calls.silent
         self.driver.on_lost = signalling.calls.media_lost
         return signalling
+
+    def _control(self) -> ControlServer:
+        desk = ControlDesk(
+            self.signalling,
+            self.driver,
+            LiveView(self.signalling, self.clock.loop.time),
+            self.lag,
+            reload=self.reload,
+            unwritten=lambda: self.writer.unwritten,
+            counters=self._counters,
+        )
+        return ControlServer(self.settings.control_socket, desk.handlers)
+
+    def _counters(self) -> list[Counter]:
+        stacks = {"set": self.set_stack, "icp": self.icp_stack}
+        return counters(self.signalling, self.counting, stacks, self.writer, self.lag)
 
     async def reload(self) -> None:
         """Take over what the database holds now."""

@@ -43,6 +43,11 @@ class WriteBehind:
         self._warned = 0
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def unwritten(self) -> int:
+        """Changes and entries that wait for their write."""
+        return len(self._bindings) + len(self._icp_bindings) + len(self._timeline)
+
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 

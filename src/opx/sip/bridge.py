@@ -33,7 +33,8 @@ class Outcome(Enum):
 class CallReport:
     """What became of a call. Times in seconds of the user agent's clock; `answered_at` 0 when nobody answered.
 
-    `status` is the refusal that the caller got, 0 without one.
+    `status` is the refusal that the caller got, 0 without one. `rang_at` is when the first 180 to 199 came, 0 without.
+    `by` is the end that ended it, None when neither did.
     """
 
     outcome: Outcome
@@ -42,6 +43,8 @@ class CallReport:
     answered_at: float
     ended_at: float
     status: int = 0
+    rang_at: float = 0.0
+    by: End | None = None
 
     @property
     def talked(self) -> float:
@@ -97,8 +100,10 @@ class Bridge:
         self._now = now
         self._transfer = transfer
         self._carry = carry
-        self._started_at = now()
-        self._answered_at = 0.0
+        self.started_at = now()
+        self.rang_at = 0.0
+        self.answered_at = 0.0
+        """Seconds of the user agent's clock; 0 while it has not rung, or nobody has answered."""
         self._over = False
         self._joining: Session | None = None
         self._on_joined: Callable[[], None] = _nothing
@@ -112,7 +117,7 @@ class Bridge:
 
     @property
     def answered(self) -> bool:
-        return self._answered_at > 0.0
+        return self.answered_at > 0.0
 
     def leg(self, end: End) -> Session | None:
         return self.caller if end is End.CALLER else self.callee
@@ -138,7 +143,7 @@ class Bridge:
         """Take over two sessions that are answered and have each other's descriptions already."""
         self.caller, self.callee = caller, callee
         caller.listener, callee.listener = self.listener(End.CALLER), self.listener(End.CALLEE)
-        self._answered_at = self._now()
+        self.answered_at = self._now()
 
     def replace(self, end: End, newcomer: Session, offer: bytes, on_joined: Callable[[], None] = lambda: None) -> None:
         """Give one end's place to `newcomer`, who called with Replaces (RFC 3891); who had it before is hung up.
@@ -223,16 +228,18 @@ class Bridge:
         here, other = self.leg(end), self.leg(end.other)
         match event:
             case events.Progress(status, sdp, reliable) if self.caller is not None:
+                if status >= 180 and not self.rang_at:
+                    self.rang_at = self._now()
                 self.caller.progress(status, self._translate(end, sdp), reliable=reliable)
             case events.Answered(sdp) if self.caller is not None:
-                self._answered_at = self._now()
+                self.answered_at = self._now()
                 self.caller.accept(self._translate(end, sdp))
             case events.Refused():
                 self._on_refused(event)
             case events.Cancelled(elsewhere):
                 if other is not None:
                     other.hang_up(elsewhere=elsewhere)
-                self._finish(Outcome.CANCELLED, "the caller gave up")
+                self._finish(Outcome.CANCELLED, "the caller gave up", by=End.CALLER)
             case events.Confirmed(sdp) if other is not None and other.owes_answer:
                 if sdp:
                     other.acknowledge(self._translate(end, sdp))
@@ -256,14 +263,14 @@ class Bridge:
             case events.Ended(cause):
                 if other is not None and end.other is not self.retained:
                     other.hang_up()
-                self._finish(Outcome.ANSWERED, f"{end.value} {cause.value}")
+                self._finish(Outcome.ANSWERED, f"{end.value} {cause.value}", by=end)
 
     def _on_refused(self, event: events.Refused) -> None:
         status, headers = self._refusal(event)
         if self.caller is not None and self.caller.asked:
             self.caller.reject(status, headers)
         reason = "no answer" if event.local else f"{End.CALLEE.value} answered {event.status}"
-        self._finish(Outcome.REFUSED, reason, status)
+        self._finish(Outcome.REFUSED, reason, status, by=End.CALLEE)
 
     def _on_offer(self, end: End, here: Session, other: Session | None, sdp: bytes, update: bool) -> None:
         if other is None or other.ended or other.busy or not (sdp or other.up):
@@ -316,7 +323,7 @@ class Bridge:
             kind = event.content_type.partition(";")[0].strip()
             other.ask(event.method, kind, body, lambda status: here.answer_request(event.id, _passed_on(status, 500)))
 
-    def _finish(self, outcome: Outcome, reason: str, status: int = 0) -> None:
+    def _finish(self, outcome: Outcome, reason: str, status: int = 0, by: End | None = None) -> None:
         if self._over:
             return
         self._over = True
@@ -326,7 +333,8 @@ class Bridge:
         # What was given to us may know us, and would keep an ended call alive until the collector finds it.
         self._on_end, self._on_joined = _ended, _nothing
         self._translate, self._refusal, self._transfer, self._carry = _untranslated, plain_refusal, None, carry_nothing
-        on_end(CallReport(outcome, reason, self._started_at, self._answered_at, self._now(), status))
+        times = self.started_at, self.answered_at, self._now()
+        on_end(CallReport(outcome, reason, *times, status, self.rang_at, by))
 
 
 def _passed_on(status: int, instead: int) -> int:

@@ -1,6 +1,6 @@
 """Bindings: where each device is reached now (RFC 3261 section 10.3), kept in memory, written behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from opx.sip.flow import Flow
@@ -58,6 +58,11 @@ class BindingTable:
 
     def __len__(self) -> int:
         return sum(map(len, self._by_device.values()))
+
+    @property
+    def devices(self) -> Collection[int]:
+        """The ids of those that have a binding, in no order."""
+        return self._by_device.keys()
 
     def of(self, device_id: int) -> list[LiveBinding]:
         """A device's bindings, the newest last."""

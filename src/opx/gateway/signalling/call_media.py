@@ -36,6 +36,25 @@ class CallMedia:
         self._held: dict[Side, bool] = {}
         self._hold = False
 
+    @property
+    def ports(self) -> RelayPorts | None:
+        """The relay's ports for this call, None while it has none."""
+        return self._ports
+
+    @property
+    def held(self) -> bool:
+        return self._hold
+
+    @property
+    def codec(self) -> str:
+        """The audio encoding that both sides last described, such as "PCMA/8000"; "" when nothing was agreed on."""
+        offered = [_encodings(self._sent[side]) for side in Side if side in self._sent]
+        return next((codec for codec in offered[0] if codec in offered[-1]), "") if offered else ""
+
+    def address(self, side: Side) -> Address | None:
+        """Where a side is told to send its audio."""
+        return (self._addresses[side], self._ports.of(side)) if self._ports is not None else None
+
     def open(self, on_ready: Callable[[bool], None]) -> None:
         """Get ports, which stay the same for the whole call; False when there are none."""
 
@@ -96,3 +115,17 @@ class CallMedia:
             rebuilt = rebuild(description, address=address, port=port, origin=origin, policy=self._policy)
         self._sent[to] = rebuilt
         return encode(rebuilt)
+
+
+STATIC_ENCODINGS = {"0": "PCMU/8000", "3": "GSM/8000", "8": "PCMA/8000", "9": "G722/8000", "18": "G729/8000"}
+"""Payload types that need no rtpmap (RFC 3551 section 6)."""
+_NO_SPEECH = frozenset(("telephone-event", "cn", "red"))
+
+
+def _encodings(description: SessionDescription) -> list[str]:
+    audio = description.audio
+    if audio is None or audio.port == 0:
+        return []
+    maps = audio.rtpmaps()
+    named = [maps.get(payload) or STATIC_ENCODINGS.get(payload, f"payload type {payload}") for payload in audio.formats]
+    return [name for name in named if name.partition("/")[0].lower() not in _NO_SPEECH]

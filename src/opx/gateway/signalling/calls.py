@@ -93,6 +93,13 @@ class Calls:
     def of(self, device_id: int) -> list[Call]:
         return list(self._by_device.get(device_id, ()))
 
+    def find(self, call_id: str) -> Call | None:
+        return self._calls.get(call_id)
+
+    def all(self) -> list[Call]:
+        """The oldest first."""
+        return list(self._calls.values())
+
     # --- a set calls
 
     def from_set(self, transaction: ServerTransaction) -> None:

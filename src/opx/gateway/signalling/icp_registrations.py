@@ -1,6 +1,7 @@
 """The gateway's own registrations at the ICPs, one for each device that is registered at the gateway."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -90,6 +91,10 @@ class IcpRegistrations:
     def registered(self, device_id: int) -> bool:
         held = self._held.get(device_id)
         return held is not None and held.registration.registered
+
+    def registered_by_icp(self) -> Counter[int]:
+        """How many devices are registered, by the ICP's id."""
+        return Counter(held.link.record.id for held in self._held.values() if held.registration.registered)
 
     def refused(self, device_id: int) -> bool:
         """Whether the ICP refused the device's credentials lately, so that asking again could lock the account."""

@@ -82,7 +82,7 @@ class Registrar:
         self._directory = directory
         self._links = links
         self._icps = icps
-        self._licences = licences
+        self.licences = licences
         self._timeline = timeline
         self._wheel = wheel
         self._policy = policy
@@ -142,11 +142,11 @@ class Registrar:
     def _bind_or_wait(self, wanted: _Wanted) -> None:
         device = wanted.device
         link = self._links(device.icp_id)
-        if not self._licences.take(device.id):
+        if not self.licences.take(device.id):
             self._timeline.add(
                 device.id,
                 Kind.REFUSAL,
-                f"registration refused: all {self._licences.total} teleworker licences are in use",
+                f"registration refused: all {self.licences.total} teleworker licences are in use",
                 once=True,
             )
             self._refuse(wanted.transaction, 503, self._policy.licence_retry_after)
@@ -252,7 +252,7 @@ class Registrar:
 
     def restore(self, binding: LiveBinding) -> None:
         """Take back a binding of before a restart."""
-        if self._licences.take(binding.device_id):
+        if self.licences.take(binding.device_id):
             self.bindings.put(binding)
             self._on_bound(binding)
 
@@ -264,7 +264,7 @@ class Registrar:
             self.bindings.remove(binding)
             self._store.delete(binding)
         self._icps.drop(device_id)
-        self._licences.release(device_id)
+        self.licences.release(device_id)
         self._on_gone(device_id)
         if held:
             self._timeline.add(device_id, Kind.REGISTRATION, f"no longer registered: {why}")
@@ -288,13 +288,13 @@ class Registrar:
         self._timeline.add(binding.device_id, Kind.REGISTRATION, f"{where} is no longer registered: {why}")
         if not self.bindings.of(binding.device_id):
             self._icps.drop(binding.device_id)
-            self._licences.release(binding.device_id)
+            self.licences.release(binding.device_id)
             self._on_gone(binding.device_id)
 
     def _release(self, device_id: int) -> None:
         """A device that could not be bound gives back what it had taken, unless it is bound from before."""
         if not self.bindings.of(device_id) and device_id not in self._waiting:
-            self._licences.release(device_id)
+            self.licences.release(device_id)
             self._icps.abandon(device_id)
 
     # --- answers

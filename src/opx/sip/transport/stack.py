@@ -117,6 +117,11 @@ class SipStack:
     def connections(self) -> int:
         return len(self._connections)
 
+    @property
+    def dropped(self) -> int:
+        """Datagrams that could not be sent."""
+        return self._udp.dropped if self._udp is not None else 0
+
     # --- for the agent
 
     def wake(self) -> None:
