@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from opx.memory import QUIET, collect_when_quiet
+from support.programs import PATIENCE
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ async def looked(used: Iterator[float], times: int) -> None:
         return next(used)
 
     task = asyncio.create_task(collect_when_quiet(0.001, read))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await done.wait()
     await asyncio.sleep(0)
     task.cancel()

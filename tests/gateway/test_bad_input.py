@@ -10,6 +10,7 @@ from opx.phone.softphone import Account, Softphone
 from opx.sip.parser import MAX_HEAD_BYTES
 from support.live import LiveSite, live_site
 from support.network import LoopbackNetwork
+from support.programs import PATIENCE
 
 OPTIONS = (
     b"OPTIONS sip:gateway SIP/2.0\r\nVia: SIP/2.0/%s 127.0.0.1:9;branch=z9hG4bK%d;rport\r\nFrom: <sip:x@y>;tag=1\r\n"
@@ -27,7 +28,7 @@ async def ask(site: LiveSite, data: bytes, *, answer: bool = True) -> bytes:
         if not answer:
             # The branch is this socket's own: a transaction's answers go where its first request came from.
             await loop.sock_sendto(stranger, OPTIONS % (b"UDP", stranger.getsockname()[1], 77), (site.outside, 5060))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             got = await loop.sock_recv(stranger, 65535)
         return b"" if not answer and b"c77" in got else got
 
@@ -37,10 +38,10 @@ async def calling(site: LiveSite) -> tuple[Softphone, object]:
     await phone.start()
     phone.register()
     call = phone.call("*9")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await phone.tried.wait()
     call = phone.call("*9")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await call.answered.wait()
     return phone, call
 
@@ -86,7 +87,7 @@ async def test_a_stream_that_cannot_be_read_is_cut_off(
     async with live_site(loopback, tmp_path) as site:
         reader, writer = await asyncio.open_connection(site.outside, 5060, local_addr=(loopback.at("66.6"), 0))
         writer.write(stream)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             rest = await _until_closed(reader)
         assert b" 200 " not in rest
         writer.close()
@@ -97,7 +98,7 @@ async def test_a_valid_request_before_the_broken_one_is_answered(loopback: Loopb
     async with live_site(loopback, tmp_path) as site:
         reader, writer = await asyncio.open_connection(site.outside, 5060)
         writer.write(OPTIONS % (b"TCP", 1, 1) + b"OPTIONS sip:x SIP/2.0\r\nContent-Length: -1\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             got = await _until_closed(reader)
         assert got.startswith(b"SIP/2.0 200 ")
         writer.close()
@@ -108,7 +109,7 @@ async def test_connections_of_one_source_are_bounded(loopback: LoopbackNetwork, 
         links = [
             await asyncio.open_connection(site.outside, 5060, local_addr=(loopback.at("66.6"), 0)) for _ in range(4)
         ]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             closed = await asyncio.wait(
                 [asyncio.create_task(_until_closed(reader)) for reader, _ in links],
                 return_when=asyncio.FIRST_COMPLETED,
@@ -116,7 +117,7 @@ async def test_connections_of_one_source_are_bounded(loopback: LoopbackNetwork, 
         assert len(closed[0]) == 1
         other, writer = await asyncio.open_connection(site.outside, 5060, local_addr=(loopback.at("66.7"), 0))
         writer.write(OPTIONS % (b"TCP", 1, 1))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert (await other.readline()).startswith(b"SIP/2.0 200")
         for task in closed[1]:
             task.cancel()

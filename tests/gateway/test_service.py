@@ -10,6 +10,7 @@ from opx.config import load_settings
 from opx.pbx.settings import PbxSettings
 from support.live import LiveSite, live_site
 from support.network import LoopbackNetwork
+from support.programs import PATIENCE
 
 
 def workers(folder: Path) -> str:
@@ -27,7 +28,7 @@ async def test_a_second_gateway_on_the_same_address_says_so_and_leaves_nothing_r
         second = LiveSite(loopback, tmp_path / "second")
         with pytest.raises(OSError, match="in use"):
             await second.start_gateway()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while workers(Path(site.outside)) != before:
                 await asyncio.sleep(0.05)
 

@@ -12,10 +12,9 @@ from sqlalchemy.exc import OperationalError
 from opx.gateway.repository import BindingRow, IcpBindingRow, Repository, TimelineRow
 from opx.gateway.writer import BACKOFF_MAX, BACKOFF_MIN, WriteBehind
 from support.gateway_store import SPEC, opened, with_icp
+from support.programs import PATIENCE
 
 INTERVAL = 0.5
-LIMIT = 20.0
-"""Seconds until a test that waits in vain fails."""
 
 
 def binding(cseq: int, contact: str = "sip:tw1@192.0.2.9") -> BindingRow:
@@ -82,7 +81,7 @@ class Clock:
 
     async def asleep(self) -> float:
         """Wait until someone sleeps again; for how long."""
-        async with asyncio.timeout(LIMIT):
+        async with asyncio.timeout(PATIENCE):
             await self._asleep.wait()
         return self.sleeps[-1]
 

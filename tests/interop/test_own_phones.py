@@ -10,6 +10,7 @@ from opx.phone.softphone import Account, PhoneCall, Softphone
 from opx.rtp import tones
 from support.live import LiveSite, live_site
 from support.network import LoopbackNetwork
+from support.programs import PATIENCE
 
 TONES = {"one": 440.0, "two": 660.0}
 HEARD = 4000
@@ -24,14 +25,14 @@ def phone_of(site: LiveSite, n: int, local: str, tone: float, *, transport: str 
 async def online(phone: Softphone) -> None:
     await phone.start()
     phone.register()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await phone.tried.wait()
     assert phone.registered.is_set()
 
 
 async def until(true: Callable[[], bool]) -> None:
     """Look at a state until it is so; the limit only guards against hanging."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not true():
             await asyncio.sleep(0.02)
 
@@ -53,13 +54,13 @@ async def test_two_remote_phones_call_each_other_through_the_icp_with_audio(
         await online(one)
         await online(two)
         call = one.call("1002")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await call.answered.wait()
         await hears(call, TONES["two"])
         await hears(two.calls[0], TONES["one"])
         other = two.calls[0]
         one.hang_up(call)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await other.ended.wait()
         await one.stop()
         await two.stop()
@@ -73,7 +74,7 @@ async def test_audio_goes_on_after_hold_and_resume(loopback: LoopbackNetwork, tm
         await online(remote)
         await online(office)
         call = remote.call("1101")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await call.answered.wait()
         await hears(call, TONES["two"])
         remote.hold(call, True)
@@ -110,7 +111,7 @@ async def test_bindings_survive_a_restart_of_the_gateway(loopback: LoopbackNetwo
         before = [text for text in site.pbx_events if "1001" in text]
         await site.start_gateway()
         call = office.call("1001")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await call.answered.wait()
         office.hang_up(call)
         assert [text for text in site.pbx_events if "extension 1001" in text] == before
@@ -130,13 +131,13 @@ async def test_a_lost_tcp_connection_means_480_until_it_is_back(loopback: Loopba
             connection.abort()
         await until(lambda: not (binding.open))
         call = office.call("1001")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await call.ended.wait()
         assert call.why == "refused with 480"
         remote.register()
         await until(lambda: site.gateway.signalling.registrar.bindings.of(1)[0].open)
         again = office.call("1001")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await again.answered.wait()
         await office.stop()
         await remote.stop()

@@ -13,6 +13,7 @@ from opx.pbx.keeper import StateKeeper
 from opx.pbx.repository import ExtensionRepository
 from opx.store.engine import open_engine
 from opx.store.secrets import Sealer
+from support.programs import PATIENCE
 
 KEY = bytes(32)
 OFF, DND = FeatureState(), FeatureState(dnd=True)
@@ -71,7 +72,7 @@ async def test_changes_are_written_behind_and_the_rest_when_it_stops() -> None:
     writer = StateKeeper(database.save)
     writer.start()
     writer.keep("1001", OFF, DND)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not database.held:
             await asyncio.sleep(0)
     writer.keep("1002", OFF, DND)
@@ -88,7 +89,7 @@ async def test_what_a_failing_database_did_not_take_is_kept_and_newer_states_win
     writer.start()
     writer.keep("1001", OFF, DND)
     writer.keep("1002", OFF, DND)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await database.tried.wait()
     writer.keep("1001", DND, ALL_ON)
     await writer.stop()

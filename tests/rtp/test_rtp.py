@@ -13,6 +13,7 @@ from opx.rtp import g711, tones, wav
 from opx.rtp.endpoint import RtpEndpoint
 from opx.rtp.packets import Packet, Reception
 from support.network import LoopbackNetwork
+from support.programs import PATIENCE
 
 ENCODINGS = ("PCMU/8000", "PCMA/8000")
 
@@ -107,7 +108,7 @@ async def test_two_endpoints_hear_each_other(loopback: LoopbackNetwork) -> None:
         endpoint.connect((peer.rtp.getsockname()[0], peer.port), "PCMA/8000", 8)
         endpoint.sink = heard[endpoint].extend
         endpoint.play(lambda position, hertz=hertz: tones.sine(hertz, 160, start=position))  # type: ignore[misc]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while min(map(len, heard.values())) < 1600:
             await asyncio.sleep(0.01)
     one.close()

@@ -11,6 +11,7 @@ from opx.rtp.endpoint import RtpEndpoint
 from opx.rtp.packets import Packet
 from opx.rtp.telephone_events import KEYS, KeyReceiver, KeySender, TelephoneEvent
 from support.network import LoopbackNetwork
+from support.programs import PATIENCE
 
 
 def packets_of(keys: str, *, start: int = 0) -> list[Packet]:
@@ -93,7 +94,7 @@ async def test_keys_go_from_endpoint_to_endpoint_beside_the_audio(
     two.on_key = keys.append
     one.play(lambda position: tones.sine(440, 160, start=position))
     one.press("0158#*")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(keys) < 6:
             await asyncio.sleep(0.01)
     one.close()

@@ -14,6 +14,7 @@ from opx.sip.message import Request, Response
 from opx.sip.transactions import Failure, ServerTransaction
 from opx.sip.transport import SipStack, TransportLimits, WheelClock
 from support.network import LoopbackNetwork
+from support.programs import PATIENCE
 
 
 class Peer:
@@ -51,7 +52,7 @@ class Peer:
             options.add(name, value)
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.agent.exchange(options, Destination(transport, host, 5060), done.set_result)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             return await done
 
 
@@ -89,7 +90,7 @@ async def test_a_ping_on_a_connection_gets_its_pong(loopback: LoopbackNetwork) -
     clock, one, other = await two(loopback)
     reader, writer = await asyncio.open_connection(loopback.at("1.1"), 5060)
     writer.write(b"\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await reader.readexactly(2) == b"\r\n"
     assert one.keepalives == 1
     writer.close()
@@ -102,7 +103,7 @@ async def test_a_message_that_drips_in_too_slowly_is_cut_off(loopback: LoopbackN
     clock, one, other = await two(loopback, limits=TransportLimits(stall=0.2))
     reader, writer = await asyncio.open_connection(loopback.at("1.1"), 5060)
     writer.write(b"OPTIONS sip:x SIP/2.0\r\nVia: ")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         try:
             assert await reader.read() == b""
         except ConnectionError:
@@ -116,7 +117,7 @@ async def test_a_message_that_drips_in_too_slowly_is_cut_off(loopback: LoopbackN
 async def test_an_idle_connection_is_closed(loopback: LoopbackNetwork) -> None:
     clock, one, other = await two(loopback, limits=TransportLimits(idle=0.2))
     reader, writer = await asyncio.open_connection(loopback.at("1.1"), 5060)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await reader.read() == b""
     writer.close()
     await one.stack.stop()

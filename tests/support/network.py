@@ -8,6 +8,9 @@ from pathlib import Path
 
 SENTINEL_PORT = 40009
 """Whoever has this UDP port of a network's last address bound owns the network."""
+FREE_PORTS = range(10_000, 32_000)
+"""Below what Linux gives to sockets that ask for no port."""
+_given: set[int] = set()
 
 
 @dataclass
@@ -48,13 +51,18 @@ def _sockets_in(number: int) -> int:
 
 
 def free_port(address: str) -> int:
-    """A port that is free for UDP and TCP at this moment, for programs that cannot pick one by themselves."""
+    """A port that is free for UDP and TCP at this moment, for programs that cannot pick one by themselves.
+
+    None that the kernel gives to outgoing connections, and none that was given here before: the program binds it later.
+    """
     while True:
+        port = random.choice(FREE_PORTS)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram, socket.socket() as stream:
-            datagram.bind((address, 0))
-            port: int = datagram.getsockname()[1]
             try:
+                datagram.bind((address, port))
                 stream.bind((address, port))
             except OSError:
                 continue
+        if port not in _given:
+            _given.add(port)
             return port
