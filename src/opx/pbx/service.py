@@ -22,7 +22,7 @@ from opx.sip.nonces import NonceIssuer
 from opx.sip.transport import SipStack, WheelClock
 from opx.store.engine import open_engine
 from opx.store.secrets import Sealer, load_key
-from opx.web.certificates import ensure_certificate
+from opx.web.served import ServerCertificate
 from opx.web.server import HttpsServer
 
 log = logging.getLogger(__name__)
@@ -67,10 +67,10 @@ class PbxService:
         stack.push_async_callback(self.stack.stop)
         self.clock.start()
         stack.callback(self.node.stop)
-        files = ensure_certificate(settings.certificates, [settings.address], "OPX PBX node CA")
+        certificate = ServerCertificate(settings.certificates, [settings.address], "OPX PBX node CA")
         system = System(name=settings.name, version=settings.version, ct_gateway_version=settings.ct_gateway_version)
         app = build_api(self.node, self.repository, load_token(settings.token_file), system)
-        self.server = HttpsServer(app, settings.address, settings.api_port, files.certificate, files.key)
+        self.server = HttpsServer(app, settings.address, settings.api_port, certificate)
         await self.server.start()
         stack.push_async_callback(self.server.stop)
 

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
 from opx.suite.settings import SuiteSettings
-from opx.web.certificates import ensure_certificate
+from opx.web.served import ServerCertificate
 from opx.web.server import HttpsServer
 
 NOTICE = "OPX application suite: nothing is served here yet.\n"
@@ -19,14 +19,14 @@ class SuiteService:
     async def start(self) -> None:
         """OSError when the address is taken."""
         settings = self.settings
-        files = ensure_certificate(settings.certificates, [settings.address], "OPX suite CA")
+        certificate = ServerCertificate(settings.certificates, [settings.address], "OPX suite CA")
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
         @app.get("/", response_class=PlainTextResponse)
         async def notice() -> str:
             return NOTICE
 
-        self.server = HttpsServer(app, settings.address, settings.console_port, files.certificate, files.key)
+        self.server = HttpsServer(app, settings.address, settings.console_port, certificate)
         await self.server.start()
 
     async def stop(self) -> None:

@@ -1,20 +1,23 @@
-"""A private certificate authority and the server certificates that it issues."""
+"""The server certificate of a private authority: made at the first start, and anew before it expires."""
 
+import contextlib
 import datetime
-import ipaddress
+import fcntl
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
 
-AUTHORITY_DAYS = 3650
-SERVER_DAYS = 397
-"""The longest that browsers and phones accept for a server certificate."""
+from opx.web.authority import Authority, CertificateError, key_bytes, write_private
+
+RENEW_DAYS = 30
+"""A server certificate is replaced when it has less than this left."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,87 +29,149 @@ class CertificateFiles:
     authority: Path
 
 
-def ensure_certificate(folder: Path, names: Sequence[str], authority: str) -> CertificateFiles:
-    """The certificate in `folder` for `names` (host names and addresses), made when it is missing or names others.
+@dataclass(frozen=True, slots=True)
+class CertificateInfo:
+    """A certificate in a file. Times in seconds since 1970; `names` are host names and addresses."""
 
-    `authority` is the common name of the authority, which is made first when the folder has none.
+    path: Path
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: float
+    not_after: float
+    authority: bool
+
+    def days_left(self, now: float) -> float:
+        """Below 0 when it has expired."""
+        return (self.not_after - now) / 86400
+
+
+def certificate_files(folder: Path, stem: str = "server") -> CertificateFiles:
+    return CertificateFiles(folder / f"{stem}.pem", folder / f"{stem}.key", folder / "ca.pem")
+
+
+def ensure_certificate(
+    folder: Path,
+    names: Sequence[str],
+    authority: str,
+    *,
+    stem: str = "server",
+    now: datetime.datetime | None = None,
+) -> CertificateFiles:
+    """The certificate in `folder` for `names` (host names and addresses), made when it is missing, names others, or
+    is about to expire.
+
+    `authority` is the common name of the authority, which is made first when the folder has none, or when the one
+    there has expired or may not issue for `names` (its files are then kept aside). Servers that show different names to
+    different sides have a `stem` each. CertificateError when the authority's files cannot be used. Of several processes
+    that start at once one makes the files.
     """
+    now = now or datetime.datetime.now(datetime.UTC)
     folder.mkdir(parents=True, exist_ok=True)
-    files = CertificateFiles(folder / "server.pem", folder / "server.key", folder / "ca.pem")
-    if not files.authority.exists():
-        _make_authority(folder, authority)
-    if not files.certificate.exists() or not _fits(files.certificate, names):
-        _make_server(folder, files, names)
+    files = certificate_files(folder, stem)
+    with _locked(folder):
+        issuer = _authority(files, authority, names, now)
+        if not _fits(files, issuer, names, now):
+            certificate, key = issuer.issue(names, now)
+            # The key first: whoever looks in between finds a pair that does not match, and keeps what it has.
+            write_private(files.key, key)
+            _publish(files.certificate, certificate)
     return files
 
 
-def _fits(path: Path, names: Sequence[str]) -> bool:
-    certificate = x509.load_pem_x509_certificate(path.read_bytes())
-    alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    held = {*alternative.get_values_for_type(x509.DNSName), *map(str, alternative.get_values_for_type(x509.IPAddress))}
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)
-    return held == set(names) and certificate.not_valid_after_utc > soon
+def read_certificates(path: Path) -> list[CertificateInfo]:
+    """All certificates in a PEM file, the server's own first. CertificateError."""
+    return [info_of(certificate, path) for certificate in load_chain(path)]
 
 
-def _make_authority(folder: Path, common_name: str) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-    certificate = (
-        _builder(name, name, key.public_key(), AUTHORITY_DAYS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    _write_key(folder / "ca.key", key)
-    (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def _make_server(folder: Path, files: CertificateFiles, names: Sequence[str]) -> None:
-    loaded = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
-    assert isinstance(loaded, ec.EllipticCurvePrivateKey)
-    authority = x509.load_pem_x509_certificate(files.authority.read_bytes())
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    certificate = (
-        _builder(name, authority.subject, key.public_key(), SERVER_DAYS)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([_general(item) for item in names]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(loaded, hashes.SHA256())
-    )
-    _write_key(files.key, key)
-    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
-) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _general(name: str) -> x509.GeneralName:
+def load_chain(path: Path) -> list[x509.Certificate]:
+    """CertificateError."""
     try:
-        return x509.IPAddress(ipaddress.ip_address(name))
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise CertificateError(f"{path} cannot be read ({error.strerror}); expected a PEM file") from None
     except ValueError:
-        return x509.DNSName(name)
+        raise CertificateError(f"{path} holds no certificate; expected a PEM file with the server's first") from None
 
 
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    data = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The host names and addresses that a certificate is for."""
+    try:
+        alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    addresses = map(str, alternative.get_values_for_type(x509.IPAddress))
+    return (*alternative.get_values_for_type(x509.DNSName), *addresses)
+
+
+def info_of(certificate: x509.Certificate, path: Path) -> CertificateInfo:
+    try:
+        authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        authority = False
+    return CertificateInfo(
+        path,
+        certificate.subject.rfc4514_string(),
+        certificate.issuer.rfc4514_string(),
+        names_of(certificate),
+        certificate.not_valid_before_utc.timestamp(),
+        certificate.not_valid_after_utc.timestamp(),
+        authority,
     )
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+
+
+def _authority(files: CertificateFiles, name: str, names: Sequence[str], now: datetime.datetime) -> Authority:
+    key = files.authority.with_suffix(".key")
+    if files.authority.exists() or key.exists():
+        authority = Authority.load(files.authority, key)
+        if authority.lasts(now) and authority.permits(names):
+            return authority
+        for path in (files.authority, key):
+            path.replace(path.with_name(f"{now:%Y%m%dT%H%M%S}-{path.name}"))
+        log.warning(
+            "%s: a new authority is made, the one before %s; clients must trust the new file",
+            files.authority,
+            "may not issue for the names that are wanted now" if authority.lasts(now) else "has expired",
+        )
+    authority = Authority.make(name, names, now)
+    write_private(key, key_bytes(authority.key))
+    _publish(files.authority, authority.certificate.public_bytes(serialization.Encoding.PEM))
+    return authority
+
+
+def _fits(files: CertificateFiles, authority: Authority, names: Sequence[str], now: datetime.datetime) -> bool:
+    try:
+        certificate = load_chain(files.certificate)[0]
+        key = serialization.load_pem_private_key(files.key.read_bytes(), None)
+    except (OSError, ValueError, TypeError):
+        return False
+    return (
+        key.public_key() == certificate.public_key()
+        and authority.issued(certificate)
+        and set(names_of(certificate)) == set(names)
+        and certificate.not_valid_before_utc <= now
+        and certificate.not_valid_after_utc > now + _left(authority, now)
+    )
+
+
+def _left(authority: Authority, now: datetime.datetime) -> datetime.timedelta:
+    """What a certificate must have left; an authority near its end issues none that lasts longer than itself."""
+    return min(
+        datetime.timedelta(days=RENEW_DAYS),
+        authority.certificate.not_valid_after_utc - now - datetime.timedelta(seconds=1),
+    )
+
+
+def _publish(path: Path, data: bytes) -> None:
+    write_private(path, data)
+    path.chmod(0o644)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,22 +1,26 @@
 """An HTTPS server inside a program's own event loop."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from opx.web.served import ServerCertificate
+
 
 class HttpsServer:
-    """Serves an ASGI application on one address. `start` returns when it listens."""
+    """Serves an ASGI application on one address, and takes over what changes in `certificate` while it runs.
 
-    def __init__(self, app: Any, host: str, port: int, certificate: Path, key: Path) -> None:
+    `start` returns when it listens.
+    """
+
+    def __init__(self, app: Any, host: str, port: int, certificate: ServerCertificate) -> None:
+        self._certificate = certificate
         config = uvicorn.Config(
             app,
             host=host,
             port=port,
-            ssl_certfile=str(certificate),
-            ssl_keyfile=str(key),
+            ssl_context_factory=lambda config, default: certificate.open(),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -24,9 +28,10 @@ class HttpsServer:
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """OSError when the address is taken."""
+        """OSError when the address is taken, CertificateError."""
         self._task = asyncio.create_task(self._server.serve())
         ready = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -34,8 +39,11 @@ class HttpsServer:
             ready.cancel()
             self._task.result()
             raise OSError("the web server did not start")
+        self._watching = asyncio.create_task(self._certificate.watch())
 
     async def stop(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
