@@ -19,11 +19,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     def beside(self, folder: Path) -> Self:
-        """The same with the relative paths of the file's top level taken from `folder`."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return self.model_copy(
-            update={name: folder / value for name, value in values.items() if isinstance(value, Path)}
-        )
+        """The same with the relative paths of the file's top level, and of its tables, taken from `folder`."""
+        update: dict[str, object] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Path):
+                update[name] = folder / value
+            elif isinstance(value, Settings):
+                update[name] = value.beside(folder)
+        return self.model_copy(update=update)
 
 
 class ConfigError(Exception):

@@ -4,24 +4,28 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from sqlalchemy import URL
 
-from opx.config import Settings
-from opx.gateway.settings_fields import DialledNumber, Dscp, EventName, IPv4, NameServer, Port, Seconds, Transport
+from opx.gateway.settings_fields import (
+    DialledNumber,
+    Dscp,
+    EventName,
+    IPv4,
+    NameServer,
+    Port,
+    Seconds,
+    Table,
+    Transport,
+)
+from opx.gateway.settings_store import Certificates
 from opx.sip.session_timer import LOWEST
 
 MIN_PORTS_PER_WORKER = 4
 """A call takes two ports per side; less than two calls are no slice worth a process."""
 
 
-class _Table(Settings):
-    """One table of the file. Defaults are checked, too: what is written may contradict one that is not."""
-
-    model_config = ConfigDict(allow_inf_nan=False, validate_default=True)
-
-
-class Face(_Table):
+class Face(Table):
     """One side of the gateway: where it listens and sends from."""
 
     address: IPv4
@@ -44,7 +48,7 @@ class Face(_Table):
         return ipaddress.IPv4Network(f"{self.address}/{self.prefix}", strict=False)
 
 
-class Registration(_Table):
+class Registration(Table):
     """Gapped registration: sets register often, the ICP hears of it seldom."""
 
     set_min_expires: Annotated[int, Field(ge=10)] = 60
@@ -87,7 +91,7 @@ class Registration(_Table):
         return value
 
 
-class KeepAlive(_Table):
+class KeepAlive(Table):
     """What keeps a way to a set open, through its NAT."""
 
     kind: Literal["OPTIONS", "CRLF"] = "OPTIONS"
@@ -106,7 +110,7 @@ class KeepAlive(_Table):
         return value
 
 
-class Digest(_Table):
+class Digest(Table):
     """How devices prove who they are (RFC 7616, RFC 8760)."""
 
     realm: Annotated[str, Field(max_length=255)] = ""
@@ -133,7 +137,7 @@ class Digest(_Table):
         return value
 
 
-class Icps(_Table):
+class Icps(Table):
     """How the gateway watches its ICPs."""
 
     probe_interval: Annotated[float, Field(ge=1)] = 10.0
@@ -162,7 +166,7 @@ class Icps(_Table):
         return value
 
 
-class Dns(_Table):
+class Dns(Table):
     """How host names of ICPs are looked up: SRV where no port is given, then A (RFC 3263)."""
 
     nameservers: tuple[NameServer, ...] = ()
@@ -187,7 +191,7 @@ class Dns(_Table):
         return value
 
 
-class Media(_Table):
+class Media(Table):
     """The media relay."""
 
     rtp_ports: tuple[Port, Port] = (20000, 30999)
@@ -223,7 +227,7 @@ class Media(_Table):
         return value
 
 
-class CallSettings(_Table):
+class CallSettings(Table):
     """Session timers (RFC 4028): how a call whose far end is gone without a word is noticed, on each leg by itself."""
 
     session_expires: Annotated[int, Field(ge=LOWEST)] = 1800
@@ -240,7 +244,7 @@ class CallSettings(_Table):
         return value
 
 
-class Limits(_Table):
+class Limits(Table):
     """Bounds, so that no one can take all there is."""
 
     licences: Annotated[int, Field(ge=0)] | None = None
@@ -269,7 +273,7 @@ class Limits(_Table):
 _EVENTS = ("check-sync", "resync", "reboot", "message-summary", "aastra-xml", "talk", "hold")
 
 
-class Subscriptions(_Table):
+class Subscriptions(Table):
     """What passes between phones and ICPs beside calls: subscriptions, notifications, text messages."""
 
     packages: tuple[Literal["message-summary", "dialog", "presence"], ...] = ("message-summary", "dialog", "presence")
@@ -299,7 +303,7 @@ class Subscriptions(_Table):
         return value
 
 
-class GatewaySettings(_Table):
+class GatewaySettings(Table):
     """The whole file. Relative paths start at its folder."""
 
     database: Path = Path("gateway.db")
@@ -324,6 +328,7 @@ class GatewaySettings(_Table):
     media: Media = Media()
     limits: Limits = Limits()
     subscriptions: Subscriptions = Subscriptions()
+    certificates: Certificates = Certificates()
 
     @field_validator("key_file")
     @classmethod
@@ -369,6 +374,11 @@ class GatewaySettings(_Table):
                     f"rtp_ports {first} to {last} hold {side}.port {face.port}; expected a range without it"
                 )
         return value
+
+    @property
+    def certificate_names(self) -> tuple[str, ...]:
+        """Of the LAN side's HTTPS servers."""
+        return tuple(dict.fromkeys((self.icp_side.address, *self.certificates.names)))
 
     @property
     def database_url(self) -> URL:

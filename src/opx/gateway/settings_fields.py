@@ -1,9 +1,20 @@
 """Kinds of values in the gateway's settings file, each with what is said of a wrong one."""
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
+
+from opx.config import Settings
+
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\Z")
+
+
+class Table(Settings):
+    """One table of the file. Defaults are checked, too: what is written may contradict one that is not."""
+
+    model_config = ConfigDict(allow_inf_nan=False, validate_default=True)
 
 
 def _ipv4(value: str) -> str:
@@ -43,11 +54,23 @@ def _name_server(value: str) -> str:
     return value
 
 
+def _host_name(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        if len(value) > 253 or not _HOST.match(value):
+            raise ValueError(
+                f"{value!r} is no host name or address; expected one such as gateway.example.com"
+            ) from None
+    return value.lower()
+
+
 IPv4 = Annotated[str, AfterValidator(_ipv4)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Dscp = Annotated[int, Field(ge=0, le=63)]
 Seconds = Annotated[float, Field(ge=0)]
 Transport = Literal["UDP", "TCP"]
 NameServer = Annotated[str, AfterValidator(_name_server)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 DialledNumber = Annotated[str, AfterValidator(_number)]
 EventName = Annotated[str, AfterValidator(_event)]

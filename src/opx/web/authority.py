@@ -88,7 +88,8 @@ class Authority:
     def issue(self, names: Sequence[str], now: datetime.datetime) -> tuple[bytes, bytes]:
         """A server certificate for host names and addresses, and its new key, both as PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+        # No name by itself: OpenSSL would hold one against the constraints for host names, an address even.
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"server {names[0]}"[:64])])
         until = min(now + datetime.timedelta(days=SERVER_DAYS), self.certificate.not_valid_after_utc)
         identifier = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         certificate = (
