@@ -4,6 +4,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar, get_origin
 
@@ -46,14 +47,30 @@ def load_settings(model: type[ModelT], path: Path) -> ModelT:
 
     Relative paths that `Settings` hold start at the file's folder, not at wherever the program was started.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([f"{path}: is not UTF-8 text"]) from None
-    settings = parse_settings(model, text, str(path))
-    return settings.beside(path.absolute().parent) if isinstance(settings, Settings) else settings
+    return SettingsFile.read(path).settings(model)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A settings file as it was read once, for programs of several processes that are to agree on it."""
+
+    path: Path
+    text: str
+
+    @classmethod
+    def read(cls, path: Path) -> "SettingsFile":
+        """ConfigError."""
+        try:
+            return cls(path.absolute(), path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+        except UnicodeDecodeError:
+            raise ConfigError([f"{path}: is not UTF-8 text"]) from None
+
+    def settings(self, model: type[ModelT]) -> ModelT:
+        """As `load_settings` gives them."""
+        settings = parse_settings(model, self.text, str(self.path))
+        return settings.beside(self.path.parent) if isinstance(settings, Settings) else settings
 
 
 def parse_settings(model: type[ModelT], text: str, name: str) -> ModelT:

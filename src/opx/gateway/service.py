@@ -34,6 +34,7 @@ from opx.gateway.signalling.relayed_subscription import RenewalPolicy
 from opx.gateway.signalling.signalling import Signalling, SignallingPolicy
 from opx.gateway.signalling.subscriptions import SubscriptionPolicy
 from opx.gateway.signalling.timeline import Entry, Timeline
+from opx.gateway.web.keeper import WebProcess
 from opx.gateway.writer import WriteBehind
 from opx.sip.digest import Algorithm, DigestVerifier
 from opx.sip.flow import Flow
@@ -51,11 +52,18 @@ log = logging.getLogger(__name__)
 class GatewayService:
     """One gateway in this process (its media workers apart). `start`, then `stop`.
 
-    `on_entry` hears of every timeline entry, for whoever wants to print them.
+    `on_entry` hears of every timeline entry, for whoever wants to print them. `web` is the process with the console,
+    None for a gateway without one.
     """
 
-    def __init__(self, settings: GatewaySettings, on_entry: Callable[[Entry], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        on_entry: Callable[[Entry], None] | None = None,
+        web: WebProcess | None = None,
+    ) -> None:
         self.settings = settings
+        self.web = web
         self._on_entry = on_entry
         self._running = AsyncExitStack()
         # How far each device's registration at its ICP goes, as it was last handed to be kept.
@@ -108,6 +116,9 @@ class GatewayService:
         self.control = self._control()
         await self.control.start()
         stack.push_async_callback(self.control.stop)
+        if self.web is not None:
+            stack.push_async_callback(self.web.stop)
+            await self.web.start()
 
     async def stop(self) -> None:
         """Hang up, and write down what a restart goes on with."""

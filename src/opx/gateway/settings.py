@@ -19,6 +19,7 @@ from opx.gateway.settings_fields import (
     Transport,
 )
 from opx.gateway.settings_store import Certificates
+from opx.gateway.web.settings import Web
 from opx.sip.session_timer import LOWEST
 
 MIN_PORTS_PER_WORKER = 4
@@ -329,6 +330,7 @@ class GatewaySettings(Table):
     limits: Limits = Limits()
     subscriptions: Subscriptions = Subscriptions()
     certificates: Certificates = Certificates()
+    web: Web = Web()
 
     @field_validator("key_file")
     @classmethod
@@ -375,10 +377,26 @@ class GatewaySettings(Table):
                 )
         return value
 
+    @field_validator("web")
+    @classmethod
+    def _own_port(cls, value: Web, info: ValidationInfo) -> Web:
+        for side in ("set_side", "icp_side"):
+            face = info.data.get(side)
+            if face is None or "TCP" not in face.transports:
+                continue
+            at = value.address or (face.address if side == "icp_side" else None)
+            if at == face.address and value.port == face.port:
+                raise ValueError(f"port {value.port} is {side}.port on the same address; expected another one")
+        return value
+
+    @property
+    def web_address(self) -> str:
+        return self.web.address or self.icp_side.address
+
     @property
     def certificate_names(self) -> tuple[str, ...]:
-        """Of the LAN side's HTTPS servers."""
-        return tuple(dict.fromkeys((self.icp_side.address, *self.certificates.names)))
+        """Of the web face's HTTPS server."""
+        return tuple(dict.fromkeys((self.web_address, *self.certificates.names)))
 
     @property
     def database_url(self) -> URL:

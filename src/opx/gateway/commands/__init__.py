@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from opx.config import load_settings
+from opx.config import SettingsFile
 from opx.gateway.commands.common import CONFIG, ConfigOption, run_work, settings_of, tell_gateway, with_repository
 from opx.gateway.commands.devices import device_app
 from opx.gateway.commands.icps import icp_app
@@ -30,11 +30,17 @@ app.add_typer(device_app, name="device")
 def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
     """Run the gateway until Ctrl-C."""
     from opx.gateway.service import GatewayService
+    from opx.gateway.web.keeper import WebProcess
 
     log_to_stderr(log_level)
     with owner_errors():
-        settings = load_settings(GatewaySettings, config)
-        service = GatewayService(settings, on_entry=lambda entry: typer.echo(f"{entry.kind}: {entry.text}"))
+        file = SettingsFile.read(config)
+        settings = file.settings(GatewaySettings)
+        service = GatewayService(
+            settings,
+            on_entry=lambda entry: typer.echo(f"{entry.kind}: {entry.text}"),
+            web=WebProcess(file, typer.echo),
+        )
         face = settings.set_side
         run_service(service, on_ready=lambda: typer.echo(f"ready: gateway, set side {face.address}:{face.port}"))
 

@@ -2,7 +2,11 @@
 
 from alembic import context
 
+from opx.gateway.console.models import CONSOLE
 from opx.gateway.models import Base
+
+# Rooms that keep tables of their own name them here, so that all are part of the metadata.
+ROOMS = (CONSOLE,)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,0 +1,108 @@
+"""Wires the gateway's web face, starts and stops it: the console, and the web services beside it, on one address."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from opx.config import SettingsFile
+from opx.gateway.certificates import server_certificate
+from opx.gateway.console.desk import Desk
+from opx.gateway.console.models import CONSOLE
+from opx.gateway.console.rooms import TEMPLATES, rooms
+from opx.gateway.control.client import ControlClient
+from opx.gateway.repository import Repository
+from opx.gateway.settings import GatewaySettings
+from opx.store.engine import open_engine
+from opx.store.secrets import Sealer, load_key
+from opx.web.console import Console, ConsolePolicy
+from opx.web.passwords import PasswordHasher
+from opx.web.server import HttpsServer
+
+
+class WebService:
+    """The web face in this process. `start`, then `stop`. `hasher` is for tests, which need no costly one."""
+
+    def __init__(self, file: SettingsFile, hasher: PasswordHasher | None = None) -> None:
+        self._file = file
+        self._hasher = hasher
+        self._running = AsyncExitStack()
+        self.settings = file.settings(GatewaySettings)
+
+    async def start(self) -> None:
+        """SecretsError, DatabaseTooNew, ConfigError or OSError, each saying what is wrong."""
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            await self._listen(stack)
+            self._running = stack.pop_all()
+
+    async def open(self) -> None:
+        """All of `start` but the network: `app` can be called."""
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            self._running = stack.pop_all()
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        settings = self.settings
+        engine = open_engine(settings.database_url)
+        key = load_key(settings.key_file, create=not settings.database.exists())
+        self.repository = Repository(engine, Sealer(key))
+        stack.push_async_callback(self.repository.close)
+        await self.repository.open(settings.digest.realm)
+        self.console = Console("opx-gateway", engine, CONSOLE, _policy(settings), self._hasher)
+        control = ControlClient(settings.control_socket)
+        stack.push_async_callback(control.close)
+        desk = Desk(self.console, engine, self.repository, control, self._file, settings)
+        self.console.serve("OPX Gateway", settings.web_address, rooms(desk), [TEMPLATES])
+        self.app = Split(self.console.app, {})
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        settings = self.settings
+        self.certificate = server_certificate(settings)
+        self.server = HttpsServer(self.app, settings.web_address, settings.web.port, self.certificate)
+        await self.server.start()
+        stack.push_async_callback(self.server.stop)
+
+    async def stop(self) -> None:
+        await self._running.aclose()
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.settings.web_address}:{self.settings.web.port}/"
+
+    async def announcement(self) -> list[str]:
+        """What the owner is told at the start: where the console is, and how to sign in the first time."""
+        lines = [f"console at {self.url}"]
+        if self.certificate.authority_file is not None:
+            lines.append(f"its authority, for browsers to trust: {self.certificate.authority_file}")
+        token = await self.console.accounts.first_link(self.console.policy.link_lifetime)
+        if token is not None:
+            hours = self.console.policy.link_lifetime / 3600
+            lines.append(f"first sign-in, once and within {hours:g} h: {self.url}link/{token}")
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """An ASGI application of several, by the beginning of the path; `rest` gets what no other one takes."""
+
+    rest: ASGIApp
+    others: Mapping[str, ASGIApp]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        app = next((app for prefix, app in self.others.items() if path.startswith(prefix)), self.rest)
+        await app(scope, receive, send)
+
+
+def _policy(settings: GatewaySettings) -> ConsolePolicy:
+    web = settings.web
+    return ConsolePolicy(
+        web.session_idle,
+        web.session_longest,
+        web.link_lifetime,
+        web.sign_in_tries,
+        web.sign_in_tries_per_source,
+        web.sign_in_window,
+    )

@@ -1,0 +1,63 @@
+// What pages do beyond plain HTML. Everything works without it.
+"use strict";
+
+const LIVE_PERIOD = 5000; // milliseconds between two looks
+
+// Regions marked data-live show what the same address answers now. Somebody who is at work in one is not disturbed.
+async function refresh() {
+  const regions = document.querySelectorAll("[data-live][id]");
+  if (!regions.length || document.hidden) return;
+  let answer;
+  try {
+    answer = await fetch(location.href, { headers: { "X-OPX-Live": "1" }, redirect: "manual" });
+  } catch {
+    document.body.classList.add("cut-off");
+    return;
+  }
+  document.body.classList.toggle("cut-off", !answer.ok);
+  if (answer.status === 401) location.reload();
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const region of regions) {
+    const other = fresh.getElementById(region.id);
+    const busy = region.contains(document.activeElement) || String(getSelection()) !== "";
+    if (other && !busy && region.innerHTML !== other.innerHTML) region.replaceChildren(...other.childNodes);
+  }
+}
+
+function watch() {
+  if (!document.querySelector("[data-live]")) return;
+  setInterval(refresh, LIVE_PERIOD);
+  document.addEventListener("visibilitychange", refresh);
+}
+
+// Code marked data-copy gets a button beside it.
+function offerCopies() {
+  if (!navigator.clipboard) return;
+  for (const code of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet copy";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    });
+    code.after(button);
+  }
+}
+
+// A form is sent once, however often its button is pressed.
+function sendOnce() {
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.dataset.sent) event.preventDefault();
+    else if (form.method === "post") form.dataset.sent = "yes";
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => delete form.dataset.sent));
+}
+
+document.getElementById("problems")?.focus();
+watch();
+offerCopies();
+sendOnce();
