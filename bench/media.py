@@ -23,6 +23,7 @@ from harness import Bench, Contender, PinnedProgram, Plan, Void, cpu_seconds, on
 from opx.gateway.media.client import WorkerPool
 from opx.gateway.media.interface import RelayPolicy, Side
 from peers.rtpengine import Rtpengine
+from support.media import opened
 from support.network import LoopbackNetwork, claim_network
 from support.programs import wait_until
 
@@ -148,12 +149,13 @@ def opx(seconds: float) -> Mapping[str, float]:
 
         async def open_all() -> None:
             for index, pbx in enumerate(traffic.pbxs):
-                ports = await pool.open(f"c{index}")
-                await pool.connect(f"c{index}", Side.SET, network.at("30.1"), None)
-                await pool.connect(f"c{index}", Side.ICP, network.at("20.20"), pbx.sock.getsockname())
+                ports = await opened(pool, f"c{index}")
+                pool.connect(f"c{index}", Side.SET, network.at("30.1"), None)
+                pool.connect(f"c{index}", Side.ICP, network.at("20.20"), pbx.sock.getsockname())
                 traffic.connect(
                     index, (network.at("10.1"), ports.set_side_port), (network.at("20.1"), ports.icp_side_port)
                 )
+            await pool.drain()
 
         runner.run(open_all())
         traffic.latch()

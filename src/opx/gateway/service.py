@@ -26,7 +26,6 @@ from opx.gateway.signalling.icp_call import IcpCallPolicy
 from opx.gateway.signalling.icp_registrations import SavedRegistration
 from opx.gateway.signalling.icps import ProbePolicy
 from opx.gateway.signalling.keepalive import KeepAlivePolicy
-from opx.gateway.signalling.media_desk import DriverDesk
 from opx.gateway.signalling.messages import MessagePolicy
 from opx.gateway.signalling.notices import NoticePolicy
 from opx.gateway.signalling.registrar import RegistrarPolicy
@@ -43,6 +42,7 @@ from opx.sip.notifier import ExpiresBounds
 from opx.sip.registration import ClientRegistration, RegistrationPolicy
 from opx.sip.session_timer import SessionTimerPolicy
 from opx.sip.transport import SipStack, TransportLimits, WheelClock
+from opx.sip.transport.pulse import Pulse
 from opx.store.engine import open_engine
 from opx.store.secrets import Sealer, load_key
 
@@ -89,12 +89,12 @@ class GatewayService:
         self.writer = WriteBehind(self.repository)
         self.writer.start()
         stack.push_async_callback(self.writer.stop)
-        self.driver = _driver(settings)
+        self.clock = WheelClock(gap=settings.limits.gather)
+        stack.callback(self.clock.stop)
+        self.driver = _driver(settings, self.clock.pulse)
         stack.push_async_callback(self.driver.stop)
         await self.driver.start()
-        self.clock = WheelClock()
         self.lag = LagMeter()
-        stack.callback(self.clock.stop)
         limits = _limits(settings)
         self.set_stack = _stack(self.clock, settings.set_side.address, settings.set_side.port, settings, limits)
         self.icp_stack = _stack(self.clock, settings.icp_side.address, settings.icp_side.port, settings, limits)
@@ -127,7 +127,7 @@ class GatewayService:
     async def _hang_up(self) -> None:
         self.signalling.stop()
         self._save_icp_registrations()
-        await self.desk.drain()
+        await self.driver.drain()
 
     # --- wiring
 
@@ -139,15 +139,12 @@ class GatewayService:
         sinks: list[Callable[[Entry], None]] = [self._keep_entry, self.counting.entry]
         if self._on_entry is not None:
             sinks.append(self._on_entry)
-        self.desk = DriverDesk(
-            self.driver, lambda call_id, stats: self.signalling.calls.on_media_closed(call_id, stats)
-        )
         signalling = Signalling(
             wheel=self.clock.wheel,
             set_flows=self.set_stack,
             icp_flows=self.icp_stack,
             verifier=DigestVerifier(realm, issuer, algorithms),
-            desk=self.desk,
+            desk=self.driver,
             media_addresses={Side.SET: settings.set_side.address, Side.ICP: settings.icp_side.address},
             timeline=Timeline(sinks),
             store=self,
@@ -155,6 +152,7 @@ class GatewayService:
         )
         self.driver.on_silence = signalling.calls.silent
         self.driver.on_lost = signalling.calls.media_lost
+        self.driver.on_closed = signalling.calls.on_media_closed
         return signalling
 
     def _control(self) -> ControlServer:
@@ -264,7 +262,7 @@ class GatewayService:
             )
 
 
-def _driver(settings: GatewaySettings) -> MediaDriver:
+def _driver(settings: GatewaySettings, pulse: Pulse) -> MediaDriver:
     media = settings.media
     policy = RelayPolicy(
         settings.set_side.address,
@@ -275,7 +273,7 @@ def _driver(settings: GatewaySettings) -> MediaDriver:
         media.reuse_delay,
         media.dscp,
     )
-    return WorkerPool(policy, media.workers) if media.workers else UserspaceDriver(policy)
+    return WorkerPool(policy, media.workers, pulse) if media.workers else UserspaceDriver(policy)
 
 
 def _names(settings: GatewaySettings, signalling: Signalling) -> NameKeeper:

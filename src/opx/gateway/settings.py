@@ -21,6 +21,7 @@ from opx.gateway.settings_fields import (
 from opx.gateway.settings_store import Certificates
 from opx.gateway.web.settings import Web
 from opx.sip.session_timer import LOWEST
+from opx.sip.transport.pulse import GAP
 
 MIN_PORTS_PER_WORKER = 4
 """A call takes two ports per side; less than two calls are no slice worth a process."""
@@ -265,6 +266,8 @@ class Limits(Table):
     """Calls to these pass every limit."""
     udp_buffer: Annotated[int, Field(ge=65536)] = 4 * 1024 * 1024
     """Receive and send buffer of a UDP socket."""
+    gather: Annotated[float, Field(ge=0.0, le=0.1)] = GAP
+    """Seconds that messages wait for each other under load, which is cheaper than a wake-up for each; 0: never."""
     connections: Annotated[int, Field(ge=1)] = 10_000
     """TCP connections at the same time."""
     connections_per_source: Annotated[int, Field(ge=1)] = 100

@@ -20,7 +20,7 @@ from opx.gateway.control.protocol import (
     Notified,
     Notify,
 )
-from opx.gateway.media.interface import MediaError, RelayStats, UnknownCall
+from opx.gateway.media.interface import MediaError, OnStats
 from opx.gateway.signalling.signalling import SignallingPolicy
 from opx.sip.agent import new_tag
 from opx.sip.message import Request
@@ -38,8 +38,8 @@ WALL = 1_700_000_000.0
 class NoRelay:
     """Media that nobody carries."""
 
-    async def stats(self, call_id: str) -> RelayStats:
-        raise UnknownCall(f"no call {call_id} here")
+    def stats(self, call_id: str, on_stats: OnStats) -> None:
+        on_stats(None)
 
 
 def view(site: Site) -> LiveView:

@@ -29,7 +29,7 @@ from opx.gateway.control.protocol import (
     Status,
 )
 from opx.gateway.control.server import Handler
-from opx.gateway.media.interface import MediaDriver, MediaError
+from opx.gateway.media.interface import MediaDriver, stats_of
 from opx.gateway.signalling.signalling import Signalling
 from opx.gateway.signalling.timeline import Kind
 from opx.sip.errors import LocalProtocolError
@@ -112,11 +112,8 @@ class ControlDesk:
     async def _call(self, question: AskCall) -> CallDetails:
         call = self._live.find(question.call_id)
         live = self._live.call(call)
-        try:
-            stats = await self._driver.stats(question.call_id)
-        except MediaError:
-            return CallDetails(call=live, media=None)
-        return CallDetails(call=live, media=media_figures(call.media, stats))
+        stats = await stats_of(self._driver, question.call_id)
+        return CallDetails(call=live, media=media_figures(call.media, stats) if stats is not None else None)
 
     async def _ask_counters(self, question: AskCounters) -> Counters:
         return Counters(items=tuple(self._counters()))

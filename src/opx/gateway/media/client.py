@@ -5,32 +5,33 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from itertools import count
 from typing import Any
 
 from opx.gateway.media.interface import (
     Address,
-    MediaError,
-    NoPorts,
+    OnClosed,
+    OnLost,
+    OnOpen,
+    OnSilence,
+    OnStats,
     RelayPolicy,
     RelayPorts,
     RelayStats,
     Side,
-    UnknownCall,
 )
 from opx.gateway.media.ports import slices
-from opx.gateway.media.wire import MAX_LINE, encode_line, read_messages
+from opx.gateway.media.wire import Link, Message
+from opx.sip.transport.pulse import Pulse
 
 RESTART_DELAY = 1.0
 """Seconds before a worker that died is started again."""
-GATHER = 0.003
-"""Seconds that orders wait for others to share their write: each wakes the worker, which costs more than the orders."""
 ANSWER_LIMIT = 5.0
 """Seconds that a worker may take to answer."""
 
-_ERRORS: dict[str, type[MediaError]] = {"NoPorts": NoPorts, "UnknownCall": UnknownCall}
+OnAnswer = Callable[[Any], None]
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +39,22 @@ log = logging.getLogger(__name__)
 class Worker:
     """One worker process and the link to it."""
 
-    def __init__(self, policy: RelayPolicy, on_event: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, policy: RelayPolicy, on_event: Callable[[Message], None], pulse: Pulse | None) -> None:
         self.calls: set[str] = set()
         self.ready = asyncio.Event()
         self._policy = policy
         self._on_event = on_event
+        self._pulse = pulse
         self._ids = count(1)
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
-        self._unsent: list[bytes] = []
+        # Questions by number, the oldest first: when each is given up, and who waits for its answer.
+        self._asked: dict[int, tuple[float, OnAnswer]] = {}
+        self._watch: asyncio.TimerHandle | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._link: Link | None = None
 
     @property
     def alive(self) -> bool:
-        return self._writer is not None and not self._writer.is_closing()
+        return self._link is not None and self._link.open
 
     @property
     def pid(self) -> int:
@@ -60,6 +63,7 @@ class Worker:
     async def run(self) -> None:
         """Start the process and listen to it until it ends."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ended = asyncio.Event()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -69,17 +73,16 @@ class Worker:
                 json.dumps(asdict(self._policy)),
                 pass_fds=(theirs.fileno(),),
             )
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
-        reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE)
+        pulse = self._pulse or Pulse(asyncio.get_running_loop())
+        self._link = Link(ours, pulse, self._on_message, ended.set)
         self.ready.set()
         try:
-            async for messages in read_messages(reader):
-                for message in messages:
-                    if "event" in message:
-                        self._on_event(message)
-                    elif (future := self._waiting.pop(message["id"], None)) is not None and not future.done():
-                        future.set_result(message)
+            await ended.wait()
         finally:
             self._hang_up()
 
@@ -94,57 +97,62 @@ class Worker:
                 self._process.kill()
                 await self._process.wait()
 
-    async def order(self, op: str, call_id: str, **details: Any) -> Any:
-        if self._writer is None or not self.alive:
-            raise MediaError("the media worker is not running")
+    def order(self, op: str, call_id: str, **details: Any) -> None:
+        """Something that needs no answer."""
+        if self._link is not None:
+            self._link.send({"op": op, "call": call_id, **details})
+
+    def ask(self, op: str, call_id: str, on_answer: OnAnswer) -> None:
+        """`on_answer` gets None when the worker ends or does not answer in time."""
+        if self._link is None or not self._link.open:
+            on_answer(None)
+            return
         number = next(self._ids)
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._waiting[number] = future
-        self._send(encode_line({"id": number, "op": op, "call": call_id, **details}))
-        # A timer of its own costs a fraction of asyncio.timeout, which wants the task cancelled.
-        limit = loop.call_later(ANSWER_LIMIT, _give_up, future)
-        try:
-            message = await future
-        finally:
-            limit.cancel()
-            self._waiting.pop(number, None)
-        if "error" in message:
-            raise _ERRORS.get(message["error"], MediaError)(message["text"])
-        return message["result"]
+        self._asked[number] = (loop.time() + ANSWER_LIMIT, on_answer)
+        if self._watch is None:
+            self._watch = loop.call_later(ANSWER_LIMIT, self._give_up)
+        self._link.send({"id": number, "op": op, "call": call_id})
 
-    def _send(self, line: bytes) -> None:
-        """Goes with whatever else is ordered in a moment."""
-        if not self._unsent:
-            asyncio.get_running_loop().call_later(GATHER, self._flush)
-        self._unsent.append(line)
+    def _on_message(self, message: Message) -> None:
+        if "event" in message:
+            self._on_event(message)
+        elif (asked := self._asked.pop(message["id"], None)) is not None:
+            asked[1](message["result"])
 
-    def _flush(self) -> None:
-        lines, self._unsent = self._unsent, []
-        if self._writer is not None and self.alive:
-            self._writer.write(b"".join(lines))
+    def _give_up(self) -> None:
+        """One timer for all questions: nearly all are answered long before it looks."""
+        self._watch = None
+        loop = asyncio.get_running_loop()
+        for number, (limit, on_answer) in list(self._asked.items()):
+            if limit > loop.time():
+                self._watch = loop.call_at(limit, self._give_up)
+                return
+            del self._asked[number]
+            log.error("media worker %d does not answer", self.pid)
+            on_answer(None)
 
     def _hang_up(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_result({"error": "MediaError", "text": "the media worker ended"})
-        self._waiting.clear()
-
-
-def _give_up(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_result({"error": "MediaError", "text": "the media worker does not answer"})
+        if self._link is not None:
+            self._link.close()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        asked, self._asked = self._asked, {}
+        for _, on_answer in asked.values():
+            on_answer(None)
 
 
 class WorkerPool:
     """A MediaDriver over `workers` processes, each with its slice of the ports. One that dies is started again."""
 
-    def __init__(self, policy: RelayPolicy, workers: int) -> None:
-        self.on_silence: Callable[[str], None] = lambda call_id: None
-        self.on_lost: Callable[[str], None] = lambda call_id: None
-        self._workers = [Worker(replace(policy, ports=part), self._on_event) for part in slices(*policy.ports, workers)]
+    def __init__(self, policy: RelayPolicy, workers: int, pulse: Pulse | None = None) -> None:
+        self.on_silence: OnSilence = lambda call_id: None
+        self.on_lost: OnLost = lambda call_id: None
+        self.on_closed: OnClosed = lambda call_id, stats: None
+        self._workers = [
+            Worker(replace(policy, ports=part), self._on_event, pulse) for part in slices(*policy.ports, workers)
+        ]
         self._by_call: dict[str, Worker] = {}
         self._keepers: list[asyncio.Task[None]] = []
 
@@ -163,43 +171,70 @@ class WorkerPool:
         await asyncio.gather(*self._keepers, return_exceptions=True)
         await asyncio.gather(*(worker.end() for worker in self._workers))
 
-    async def open(self, call_id: str) -> RelayPorts:
+    async def drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        answers: list[asyncio.Future[Any]] = [loop.create_future() for _ in self._workers]
+        for worker, answer in zip(self._workers, answers, strict=True):
+            worker.ask("drain", "", answer.set_result)
+        await asyncio.gather(*answers)
+
+    def open(self, call_id: str, on_open: OnOpen) -> None:
         if call_id in self._by_call:
-            raise MediaError(f"call {call_id} has its ports already")
-        full: NoPorts | None = None
-        for worker in sorted((w for w in self._workers if w.alive), key=lambda w: len(w.calls)):
-            try:
-                ports = RelayPorts(**await worker.order("open", call_id))
-            except NoPorts as error:
-                full = error
-                continue
-            self._by_call[call_id] = worker
-            worker.calls.add(call_id)
-            return ports
-        raise full or MediaError("no media worker is running")
+            log.error("call %s has its ports already", call_id)
+            on_open(None)
+            return
+        workers = [worker for worker in self._workers if worker.alive]
+        if len(workers) > 1:
+            workers.sort(key=lambda worker: len(worker.calls))
+        self._open_at(workers, call_id, on_open)
 
-    async def connect(self, call_id: str, side: Side, expected: str | None, hint: Address | None) -> None:
-        await self._order("connect", call_id, side=side.value, expected=expected, hint=hint)
+    def _open_at(self, workers: Sequence[Worker], call_id: str, on_open: OnOpen) -> None:
+        """Ask the first of `workers`, and the next ones as long as those before have no ports."""
+        if not workers:
+            log.warning("no media for call %s: no worker has ports", call_id)
+            on_open(None)
+            return
+        worker = workers[0]
+        self._by_call[call_id] = worker
+        worker.calls.add(call_id)
 
-    async def relatch(self, call_id: str, side: Side) -> None:
-        await self._order("relatch", call_id, side=side.value)
+        def on_answer(ports: list[int] | None) -> None:
+            if ports is not None:
+                on_open(RelayPorts(*ports))
+            elif self._forget(call_id, worker):
+                self._open_at(workers[1:], call_id, on_open)
+            else:
+                on_open(None)
 
-    async def hold(self, call_id: str, on: bool) -> None:
-        await self._order("hold", call_id, on=on)
+        worker.ask("open", call_id, on_answer)
 
-    async def stats(self, call_id: str) -> RelayStats:
-        return RelayStats.from_dict(await self._order("stats", call_id))
+    def connect(self, call_id: str, side: Side, expected: str | None, hint: Address | None) -> None:
+        if (worker := self._by_call.get(call_id)) is not None:
+            worker.order("connect", call_id, side=side.value, expected=expected, hint=hint)
 
-    async def close(self, call_id: str) -> RelayStats:
-        stats = RelayStats.from_dict(await self._order("close", call_id))
-        self._by_call.pop(call_id).calls.discard(call_id)
-        return stats
+    def relatch(self, call_id: str, side: Side) -> None:
+        if (worker := self._by_call.get(call_id)) is not None:
+            worker.order("relatch", call_id, side=side.value)
 
-    async def _order(self, op: str, call_id: str, **details: Any) -> Any:
-        worker = self._by_call.get(call_id)
-        if worker is None:
-            raise UnknownCall(f"no call {call_id} here")
-        return await worker.order(op, call_id, **details)
+    def hold(self, call_id: str, on: bool) -> None:
+        if (worker := self._by_call.get(call_id)) is not None:
+            worker.order("hold", call_id, on=on)
+
+    def stats(self, call_id: str, on_stats: OnStats) -> None:
+        if (worker := self._by_call.get(call_id)) is None:
+            on_stats(None)
+        else:
+            worker.ask("stats", call_id, lambda found: on_stats(RelayStats.from_dict(found) if found else None))
+
+    def close(self, call_id: str) -> None:
+        if (worker := self._by_call.get(call_id)) is not None:
+            self._forget(call_id, worker)
+            worker.order("close", call_id)
+
+    def _forget(self, call_id: str, worker: Worker) -> bool:
+        """Whether the call was `worker`'s, and not closed meanwhile."""
+        worker.calls.discard(call_id)
+        return self._by_call.pop(call_id, None) is not None
 
     async def _keep(self, worker: Worker) -> None:
         while True:
@@ -214,6 +249,9 @@ class WorkerPool:
                 self.on_lost(call_id)
             await asyncio.sleep(RESTART_DELAY)
 
-    def _on_event(self, message: dict[str, Any]) -> None:
-        if message["event"] == "silence":
-            self.on_silence(message["call"])
+    def _on_event(self, message: Message) -> None:
+        match message["event"]:
+            case "silence":
+                self.on_silence(message["call"])
+            case "closed":
+                self.on_closed(message["call"], RelayStats.from_dict(message["stats"]))

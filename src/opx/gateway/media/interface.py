@@ -1,5 +1,6 @@
 """What signalling and a media driver say to each other."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,10 +24,6 @@ class MediaError(Exception):
 
 class NoPorts(MediaError):
     """All ports of the range are in use."""
-
-
-class UnknownCall(MediaError):
-    """The relay has no such call, or has it no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,40 +102,60 @@ class RelayPolicy:
 
 OnSilence = Callable[[str], None]
 OnLost = Callable[[str], None]
+OnClosed = Callable[[str, RelayStats], None]
+OnOpen = Callable[[RelayPorts | None], None]
+OnStats = Callable[[RelayStats | None], None]
 
 
 class MediaDriver(Protocol):
     """Carries media of calls, named by the caller's own ids.
 
-    `on_silence` hears of a call that is not on hold and has had no RTP from either side for the silence timeout;
-    `on_lost` of one whose relay is gone.
+    Orders of one call are carried out in the order given, and none is waited for; those for a call that there is not
+    are ignored. `on_closed` hears what was counted for a call that was closed; `on_silence` of a call that is not on
+    hold and has had no RTP from either side for the silence timeout; `on_lost` of one whose relay is gone.
     """
 
     on_silence: OnSilence
     on_lost: OnLost
+    on_closed: OnClosed
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
 
-    async def open(self, call_id: str) -> RelayPorts:
-        """Ports for a call, the same until `close`. NoPorts when there are none."""
+    async def drain(self) -> None:
+        """Wait until the orders given so far are carried out and answered."""
 
-    async def connect(self, call_id: str, side: Side, expected: str | None, hint: Address | None) -> None:
-        """Say where a side is. UnknownCall.
+    def open(self, call_id: str, on_open: OnOpen) -> None:
+        """Ports for a call, the same until `close`; None when there are none."""
+
+    def connect(self, call_id: str, side: Side, expected: str | None, hint: Address | None) -> None:
+        """Say where a side is.
 
         Packets of that side are taken from the address `expected` only, from whatever port the first one comes;
         packets to it go to `hint` until then, and nowhere without one. Told again, the side moves there. The silence
         timeout counts from the last time that a side was told.
         """
 
-    async def relatch(self, call_id: str, side: Side) -> None:
-        """Let the next packet from the expected address fix the source anew. UnknownCall."""
+    def relatch(self, call_id: str, side: Side) -> None:
+        """Let the next packet from the expected address fix the source anew."""
 
-    async def hold(self, call_id: str, on: bool) -> None:
-        """While a call is on hold its silence means nothing. UnknownCall."""
+    def hold(self, call_id: str, on: bool) -> None:
+        """While a call is on hold its silence means nothing."""
 
-    async def stats(self, call_id: str) -> RelayStats:
-        """What was counted so far. UnknownCall."""
+    def stats(self, call_id: str, on_stats: OnStats) -> None:
+        """What was counted so far; None for a call that there is not."""
 
-    async def close(self, call_id: str) -> RelayStats:
-        """End a call, free its ports. UnknownCall."""
+    def close(self, call_id: str) -> None:
+        """End a call, free its ports."""
+
+
+async def stats_of(driver: MediaDriver, call_id: str) -> RelayStats | None:
+    """What a driver counted so far, for who can wait; None for a call that there is not."""
+    answer: asyncio.Future[RelayStats | None] = asyncio.get_running_loop().create_future()
+
+    def on_stats(stats: RelayStats | None) -> None:
+        if not answer.done():
+            answer.set_result(stats)
+
+    driver.stats(call_id, on_stats)
+    return await answer

@@ -14,11 +14,13 @@ from opx.gateway.media.interface import (
     DirectionStats,
     MediaError,
     NoPorts,
+    OnClosed,
+    OnOpen,
+    OnStats,
     RelayPolicy,
     RelayPorts,
     RelayStats,
     Side,
-    UnknownCall,
 )
 from opx.gateway.media.latch import Latch, Verdict
 from opx.gateway.media.ports import PortPool
@@ -155,6 +157,7 @@ class UserspaceDriver:
     def __init__(self, policy: RelayPolicy, now: Callable[[], float] = time.monotonic) -> None:
         self.on_silence: Callable[[str], None] = lambda call_id: None
         self.on_lost: Callable[[str], None] = lambda call_id: None
+        self.on_closed: OnClosed = lambda call_id, stats: None
         self._policy = policy
         self._now = now
         self._calls: dict[str, RelayedCall] = {}
@@ -172,9 +175,54 @@ class UserspaceDriver:
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
         for call_id in list(self._calls):
-            await self.close(call_id)
+            self.close(call_id)
 
-    async def open(self, call_id: str) -> RelayPorts:
+    async def drain(self) -> None:
+        """Every order is carried out at once."""
+
+    def open(self, call_id: str, on_open: OnOpen) -> None:
+        try:
+            ports: RelayPorts | None = self._open(call_id)
+        except MediaError as error:
+            log.warning("no media for call %s: %s", call_id, error)
+            ports = None
+        on_open(ports)
+
+    def connect(self, call_id: str, side: Side, expected: str | None, hint: Address | None) -> None:
+        if (call := self._calls.get(call_id)) is None:
+            return
+        now = self._now()
+        call.last_heard = now
+        rtp, rtcp = call.legs[side]
+        for leg, target in ((rtp, hint), (rtcp, (hint[0], hint[1] + 1) if hint else None)):
+            leg.latch.expect(expected, now)
+            leg.hinted = target is not None
+            # A side that names its place gets its packets there; any other where its first packet comes from.
+            leg.destination = target or leg.latch.source
+
+    def relatch(self, call_id: str, side: Side) -> None:
+        if (call := self._calls.get(call_id)) is not None:
+            for leg in call.legs[side]:
+                leg.latch.relatch(self._now())
+
+    def hold(self, call_id: str, on: bool) -> None:
+        if (call := self._calls.get(call_id)) is not None:
+            call.held = on
+            call.last_heard = self._now()
+
+    def stats(self, call_id: str, on_stats: OnStats) -> None:
+        call = self._calls.get(call_id)
+        on_stats(call.stats if call is not None else None)
+
+    def close(self, call_id: str) -> None:
+        call = self._calls.pop(call_id, None)
+        if call is not None:
+            call.close()
+            for side in Side:
+                self._pool.give_back(call.ports.of(side), self._now())
+            self.on_closed(call_id, call.stats)
+
+    def _open(self, call_id: str) -> RelayPorts:
         if call_id in self._calls:
             raise MediaError(f"call {call_id} has its ports already")
         now = self._now()
@@ -196,37 +244,6 @@ class UserspaceDriver:
         self._calls[call_id] = call
         return ports
 
-    async def connect(self, call_id: str, side: Side, expected: str | None, hint: Address | None) -> None:
-        now = self._now()
-        call = self._call(call_id)
-        call.last_heard = now
-        rtp, rtcp = call.legs[side]
-        for leg, target in ((rtp, hint), (rtcp, (hint[0], hint[1] + 1) if hint else None)):
-            leg.latch.expect(expected, now)
-            leg.hinted = target is not None
-            # A side that names its place gets its packets there; any other where its first packet comes from.
-            leg.destination = target or leg.latch.source
-
-    async def relatch(self, call_id: str, side: Side) -> None:
-        for leg in self._call(call_id).legs[side]:
-            leg.latch.relatch(self._now())
-
-    async def hold(self, call_id: str, on: bool) -> None:
-        call = self._call(call_id)
-        call.held = on
-        call.last_heard = self._now()
-
-    async def stats(self, call_id: str) -> RelayStats:
-        return self._call(call_id).stats
-
-    async def close(self, call_id: str) -> RelayStats:
-        call = self._call(call_id)
-        del self._calls[call_id]
-        call.close()
-        for side in Side:
-            self._pool.give_back(call.ports.of(side), self._now())
-        return call.stats
-
     def sweep(self) -> None:
         """Look for calls that went silent; the driver does it by itself once started."""
         now = self._now()
@@ -244,12 +261,6 @@ class UserspaceDriver:
             self.sweep()
 
         self._sweep_timer = asyncio.get_running_loop().call_later(SWEEP, turn)
-
-    def _call(self, call_id: str) -> RelayedCall:
-        try:
-            return self._calls[call_id]
-        except KeyError:
-            raise UnknownCall(f"no call {call_id} here") from None
 
     def _leg(self, call: RelayedCall, side: Side, sock: socket.socket, rtp: bool) -> Leg:
         latch = Latch(self._policy.latch_window)

@@ -9,71 +9,75 @@ import json
 import signal
 import socket
 import sys
-from typing import Any
 
 import uvloop
 
-from opx.gateway.media.interface import MediaError, RelayPolicy, Side
+from opx.gateway.media.interface import RelayPolicy, RelayPorts, RelayStats, Side
 from opx.gateway.media.userspace import UserspaceDriver
-from opx.gateway.media.wire import MAX_LINE, encode_line, read_messages
+from opx.gateway.media.wire import Link, Message
+from opx.sip.transport.pulse import Pulse
 
 
 class WorkerServer:
-    """Carries out orders of one connection, in order."""
+    """Carries out the orders that come over a link, in order."""
 
-    def __init__(self, driver: UserspaceDriver, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, driver: UserspaceDriver, link: socket.socket) -> None:
+        self.ended = asyncio.Event()
         self._driver = driver
-        self._writer = writer
-        driver.on_silence = lambda call_id: self._tell({"event": "silence", "call": call_id})
+        # The other end gathers its orders already.
+        pulse = Pulse(asyncio.get_running_loop(), gap=0.0)
+        self._link = Link(link, pulse, self._carry_out, self.ended.set)
+        driver.on_silence = lambda call_id: self._link.send({"event": "silence", "call": call_id})
+        driver.on_closed = lambda call_id, stats: self._link.send(
+            {"event": "closed", "call": call_id, "stats": stats.as_dict()}
+        )
 
-    async def serve(self, reader: asyncio.StreamReader) -> None:
-        async for orders in read_messages(reader):
-            answers = [encode_line({"id": order["id"], **await self._carry_out(order)}) for order in orders]
-            self._writer.write(b"".join(answers))
-            await self._writer.drain()
+    def close(self) -> None:
+        self._link.close()
 
-    async def _carry_out(self, order: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return {"result": await self._perform(order)}
-        except MediaError as error:
-            return {"error": type(error).__name__, "text": str(error)}
-
-    async def _perform(self, order: dict[str, Any]) -> Any:
+    def _carry_out(self, order: Message) -> None:
         call_id: str = order["call"]
         match order["op"]:
             case "open":
-                ports = await self._driver.open(call_id)
-                return {"set_side_port": ports.set_side_port, "icp_side_port": ports.icp_side_port}
+                self._driver.open(call_id, lambda ports: self._answer(order, _ports(ports)))
             case "connect":
                 hint = order["hint"]
                 target = (hint[0], hint[1]) if hint else None
-                return await self._driver.connect(call_id, Side(order["side"]), order["expected"], target)
+                self._driver.connect(call_id, Side(order["side"]), order["expected"], target)
             case "relatch":
-                return await self._driver.relatch(call_id, Side(order["side"]))
+                self._driver.relatch(call_id, Side(order["side"]))
             case "hold":
-                return await self._driver.hold(call_id, order["on"])
+                self._driver.hold(call_id, order["on"])
             case "stats":
-                return (await self._driver.stats(call_id)).as_dict()
+                self._driver.stats(call_id, lambda stats: self._answer(order, _stats(stats)))
             case "close":
-                return (await self._driver.close(call_id)).as_dict()
-            case unknown:
-                raise MediaError(f"unknown order {unknown}")
+                self._driver.close(call_id)
+            case "drain":
+                self._answer(order, None)
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        self._writer.write(encode_line(message))
+    def _answer(self, order: Message, result: object) -> None:
+        self._link.send({"id": order["id"], "result": result})
+
+
+def _ports(ports: RelayPorts | None) -> list[int] | None:
+    return [ports.set_side_port, ports.icp_side_port] if ports is not None else None
+
+
+def _stats(stats: RelayStats | None) -> Message | None:
+    return stats.as_dict() if stats is not None else None
 
 
 async def run(policy: RelayPolicy, link: socket.socket) -> None:
     """Serve until the link closes."""
-    reader, writer = await asyncio.open_unix_connection(sock=link, limit=MAX_LINE)
     driver = UserspaceDriver(policy)
     await driver.start()
     gc.freeze()
+    server = WorkerServer(driver, link)
     try:
-        await WorkerServer(driver, writer).serve(reader)
+        await server.ended.wait()
     finally:
+        server.close()
         await driver.stop()
-        writer.close()
 
 
 def main() -> None:

@@ -1,15 +1,17 @@
-"""Turns a timer wheel by the event loop's clock."""
+"""Turns a timer wheel by the event loop's clock, and beats when sockets are to be read."""
 
 import asyncio
 
 from opx.sip.timers import TimerWheel
+from opx.sip.transport.pulse import GAP, Pulse
 
 
 class WheelClock:
     """Advances `wheel` tick by tick while it runs. Any number of stacks may share one wheel and its clock."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None, gap: float = GAP) -> None:
         self.loop = loop or asyncio.get_running_loop()
+        self.pulse = Pulse(self.loop, gap)
         self.wheel = TimerWheel(self.loop.time())
         self._handle: asyncio.TimerHandle | None = None
 

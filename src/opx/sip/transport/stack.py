@@ -80,6 +80,7 @@ class SipStack:
                 self._on_datagram,
                 self._on_keepalive,
                 self._on_batch,
+                pulse=self.clock.pulse,
                 buffer_bytes=self.limits.udp_buffer,
                 dscp=self._dscp,
             )

@@ -12,6 +12,7 @@ from typing import Any
 
 from opx.sip.flow import Address, Flow, host_port
 from opx.sip.transport.marking import mark
+from opx.sip.transport.pulse import Pulse
 
 MAX_DATAGRAM = 65535
 BATCH = 64
@@ -37,6 +38,7 @@ class UdpListener:
         on_keepalive: Callable[[Flow], None],
         on_batch: Callable[[], None],
         *,
+        pulse: Pulse,
         buffer_bytes: int,
         dscp: int = 0,
     ) -> None:
@@ -58,7 +60,8 @@ class UdpListener:
         self.local: Address = self._socket.getsockname()[:2]
         self._set_buffers(buffer_bytes)
         mark(self._socket, dscp)
-        self._loop.add_reader(self._socket.fileno(), self._on_readable)
+        self._pulse = pulse
+        pulse.add(self._socket.fileno(), self._drain, BATCH)
 
     def _set_buffers(self, wanted: int) -> None:
         for option, forced in ((socket.SO_RCVBUF, SO_RCVBUFFORCE), (socket.SO_SNDBUF, SO_SNDBUFFORCE)):
@@ -92,7 +95,7 @@ class UdpListener:
 
     def close(self) -> None:
         if self._socket.fileno() >= 0:
-            self._loop.remove_reader(self._socket.fileno())
+            self._pulse.remove(self._socket.fileno())
             self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
 
@@ -114,14 +117,16 @@ class UdpListener:
             self._queue.popleft()
         self._loop.remove_writer(self._socket.fileno())
 
-    def _on_readable(self) -> None:
+    def _drain(self) -> int:
         receive = self._socket.recvfrom
         local = self.local
         flows = self._flows
-        for _ in range(BATCH):
+        for taken in range(BATCH):
             try:
                 data, remote = receive(MAX_DATAGRAM)
             except BlockingIOError:
+                if not taken:
+                    return 0
                 break
             except OSError as error:
                 log.debug("UDP %s: %s", host_port(local), error)
@@ -135,7 +140,10 @@ class UdpListener:
                 self._on_keepalive(flow)
             else:
                 self._on_datagram(data, flow)
+        else:
+            taken = BATCH
         self._on_batch()
+        return taken
 
 
 SO_SNDBUFFORCE = 32
