@@ -1,5 +1,6 @@
 """A gateway on real sockets between sipp as a remote phone and sipp as its ICP, with credentials of their own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -57,22 +58,30 @@ class FlowSite(LiveSite):
         """Play both parties, whoever is called first, and see that no call is left."""
         parties = [self.phone(phone, calls=phone_calls), self.icp(icp, calls=icp_calls)]
         await play(*(reversed(parties) if phone.calls else parties))
-        self.assert_idle()
+        await self.assert_idle()
 
     async def alone(self, phone: Party) -> None:
         """Play the phone's part of something that the ICP does not hear of."""
         await play(self.phone(phone))
-        self.assert_idle()
+        await self.assert_idle()
 
     async def icp_alone(self, icp: Party) -> None:
         """Play the ICP's part of something that the phone does not hear of."""
         await play(self.icp(icp))
-        self.assert_idle()
+        await self.assert_idle()
 
-    def assert_idle(self) -> None:
-        """No call and no dialog is left."""
-        assert len(self.gateway.signalling.calls) == 0
-        assert self.gateway.signalling.set_agent.dialogs == self.gateway.signalling.icp_agent.dialogs == 0
+    async def assert_idle(self) -> None:
+        """No call and no dialog is left, once the last messages that were sent have been read."""
+        signalling = self.gateway.signalling
+
+        def left() -> tuple[int, int, int]:
+            return len(signalling.calls), signalling.set_agent.dialogs, signalling.icp_agent.dialogs
+
+        for _ in range(200):
+            if not any(left()):
+                break
+            await asyncio.sleep(0.01)
+        assert left() == (0, 0, 0)
 
 
 @asynccontextmanager

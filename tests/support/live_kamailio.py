@@ -42,7 +42,7 @@ class KamailioSite(FlowSite):
     async def play(self, *parties: SippParty) -> None:
         """All must meet with what they expect, and no call may be left."""
         await play(*parties)
-        self.assert_idle()
+        await self.assert_idle()
 
 
 @asynccontextmanager
