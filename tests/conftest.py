@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support.network import LoopbackNetwork, claim_network
+from support.postgres import DATABASES, PostgresServer, needs_postgres, running_server
 
 # The same examples in every run, and no verdict by the clock: a busy machine is no failure.
 settings.register_profile("opx", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -47,3 +48,20 @@ def loopback() -> Iterator[LoopbackNetwork]:
     network = claim_network()
     yield network
     network.release()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for all tests of the run, fast and forgetful."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=needs_postgres())])
+def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs on each kind of database that `support.postgres.DATABASES` gives places of."""
+    if request.param == "sqlite":
+        yield request.param
+        return
+    with DATABASES.on(request.getfixturevalue("postgres")):
+        yield request.param

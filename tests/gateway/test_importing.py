@@ -11,6 +11,8 @@ from opx.gateway.repository import Repository
 from opx.sip.digest import Algorithm, ha1
 from support.gateway_store import REALM, opened
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 FILE = """\
 [[icp]]
 name = "Node 1"

@@ -3,12 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opx.gateway.journal import MAX_DEVICE_ENTRIES, BindingRow, IcpBindingRow, TimelineRow, storable
 from opx.gateway.records import IcpSpec
 from support.gateway_store import SPEC, opened, with_icp
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 def binding(device_id: int, contact: str = "sip:tw1@192.0.2.9", **changes: object) -> BindingRow:

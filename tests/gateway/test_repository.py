@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.command import upgrade
 from alembic.config import Config
@@ -15,11 +16,13 @@ from opx.gateway.models import Base
 from opx.gateway.records import BatchError, DeviceRecord, DeviceSpec, IcpSpec, NodeAddress, RepositoryError
 from opx.gateway.repository import MIGRATIONS, Repository
 from opx.sip.digest import Algorithm, ha1
-from opx.store.engine import open_engine
 from opx.store.migrations import migrate
 from opx.store.secrets import Sealer, SecretsError, load_key
-from support.gateway_store import REALM, SPEC, opened, repository_in, stored_bytes, with_icp
+from support.gateway_store import REALM, SPEC, engine_in, opened, repository_in, stored_bytes, with_icp
+from support.postgres import DATABASES
 from support.together import run_together
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 async def only_device(repository: Repository) -> DeviceRecord:
@@ -52,6 +55,7 @@ async def test_a_realm_is_made_up_when_none_is_given(tmp_path: Path) -> None:
 
 
 def test_first_starts_at_once_agree_on_key_and_realm(tmp_path: Path) -> None:
+    DATABASES.place(tmp_path / "gateway.db")
     realms = run_together(
         4,
         "import asyncio\nfrom pathlib import Path\nfrom support.gateway_store import repository_in",
@@ -69,7 +73,7 @@ def test_first_starts_at_once_agree_on_key_and_realm(tmp_path: Path) -> None:
 
 async def test_the_migrations_make_exactly_the_tables_of_the_models(tmp_path: Path) -> None:
     async with opened(tmp_path):
-        engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}")
+        engine = engine_in(tmp_path)
 
         def differences(connection: Connection) -> object:
             return compare_metadata(MigrationContext.configure(connection), Base.metadata)
@@ -129,7 +133,7 @@ async def test_a_secret_copied_to_another_device_does_not_open(tmp_path: Path) -
         await with_icp(repository)
         await repository.put_device(SPEC)
         await repository.put_device(replace(SPEC, set_username="tw2", icp_username="1002"))
-        engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}")
+        engine = engine_in(tmp_path)
         async with engine.begin() as connection:
             await connection.exec_driver_sql(
                 "UPDATE device SET set_ha1 = (SELECT set_ha1 FROM device WHERE set_username = 'tw1')"
@@ -238,7 +242,7 @@ async def test_the_same_device_again_changes_nothing_in_the_database(tmp_path: P
     async with opened(tmp_path) as repository:
         await (await with_icp(repository)).put_device(SPEC)
         query = "SELECT set_ha1, icp_password, revision FROM device"
-        engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}")
+        engine = engine_in(tmp_path)
         async with engine.connect() as connection:
             before = (await connection.exec_driver_sql(query)).all()
         _, changed = await repository.put_device(SPEC)
@@ -350,7 +354,7 @@ async def test_a_batch_may_swap_user_names(tmp_path: Path) -> None:
 async def test_a_wrong_key_opens_no_device(tmp_path: Path) -> None:
     async with opened(tmp_path) as repository:
         await (await with_icp(repository)).put_device(SPEC)
-    engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}")
+    engine = engine_in(tmp_path)
     repository = Repository(engine, Sealer(bytes(32)))
     try:
         with pytest.raises(SecretsError):
@@ -385,7 +389,7 @@ async def test_a_removed_icp_takes_its_nodes_with_it(tmp_path: Path) -> None:
 
 
 async def test_a_database_of_before_further_nodes_keeps_its_icps_and_their_devices(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}")
+    engine = engine_in(tmp_path)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
 
@@ -393,7 +397,8 @@ async def test_a_database_of_before_further_nodes_keeps_its_icps_and_their_devic
         config.attributes["connection"] = connection
         upgrade(config, "0001")
         connection.exec_driver_sql("INSERT INTO icp VALUES (7, 'Node 1', 'PBX', '10.0.0.20', 5070, 'TCP')")
-        connection.exec_driver_sql("INSERT INTO device VALUES (3, 1, '', 7, 'tw1', x'00', '1001', x'00', 4)")
+        device = sqlalchemy.text("INSERT INTO device VALUES (3, :enabled, '', 7, 'tw1', :secret, '1001', :secret, 4)")
+        connection.execute(device, {"enabled": True, "secret": b"\0"})
 
     async with engine.begin() as connection:
         await connection.run_sync(first_revision)

@@ -196,7 +196,7 @@ def test_relative_paths_start_at_the_file_and_absolute_ones_stay(tmp_path: Path)
     assert read.key_file == Path("/etc/opx/g.key")
     assert read.control_socket == tmp_path / "gateway.sock"
     assert read.import_file is None
-    assert read.database_url.database == str(tmp_path / "data" / "g.db")
+    assert read.database_place.url.database == str(tmp_path / "data" / "g.db")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from opx.gateway.repository import DeviceQuery, Repository, RepositoryError
 from opx.sip.digest import Algorithm, ha1
 from support.gateway_store import REALM, SPEC, opened, repository_in, with_icp
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 NODE = IcpSpec("Node 1", "10.0.0.20", 5060)
 
 

@@ -7,80 +7,18 @@ import stat
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from opx.store.engine import for_reading, open_engine
-from opx.store.migrations import DatabaseTooNew, DatabaseUnusable, is_behind, migrate
+from opx.store.migrations import DatabaseTooNew, is_behind, migrate
+from opx.store.place import DatabaseUnusable, Place
+from support.migration_scripts import COPYING, FAILING, FIRST, ORPHANING, scripts_of
 from support.together import run_together
-
-ENV = """\
-from alembic import context
-
-context.configure(connection=context.config.attributes["connection"])
-context.run_migrations()
-"""
-FIRST = """\
-import sqlalchemy as sa
-from alembic import op
-
-revision, down_revision = "0001", None
-
-
-def upgrade():
-    op.create_table("parent", sa.Column("id", sa.Integer(), primary_key=True))
-    op.create_table(
-        "child",
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("parent_id", sa.Integer(), sa.ForeignKey("parent.id", ondelete="CASCADE")),
-    )
-    op.execute("INSERT INTO parent VALUES (1)")
-    op.execute("INSERT INTO child VALUES (1, 1)")
-"""
-COPYING = """\
-import sqlalchemy as sa
-from alembic import op
-
-revision, down_revision = "0002", "0001"
-
-
-def upgrade():
-    with op.batch_alter_table("parent", recreate="always") as batch:
-        batch.add_column(sa.Column("name", sa.String(8)))
-"""
-FAILING = """\
-import sqlalchemy as sa
-from alembic import op
-
-revision, down_revision = "0002", "0001"
-
-
-def upgrade():
-    op.create_table("half", sa.Column("id", sa.Integer()))
-    op.execute("INSERT INTO nowhere VALUES (1)")
-"""
-ORPHANING = """\
-from alembic import op
-
-revision, down_revision = "0002", "0001"
-
-
-def upgrade():
-    op.execute("DELETE FROM parent")
-"""
-
-
-def scripts_of(folder: Path, *versions: str) -> Path:
-    (folder / "versions").mkdir(parents=True, exist_ok=True)
-    (folder / "env.py").write_text(ENV)
-    for number, text in enumerate(versions, 1):
-        (folder / "versions" / f"{number:04}.py").write_text(text)
-    return folder
 
 
 def engine_of(path: Path) -> AsyncEngine:
-    return open_engine(URL.create("sqlite+aiosqlite", database=str(path)))
+    return open_engine(Place(file=path))
 
 
 async def migrated(path: Path, scripts: Path) -> None:

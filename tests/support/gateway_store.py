@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from opx.gateway.repository import DeviceSpec, Repository
 from opx.store.engine import open_engine
 from opx.store.secrets import Sealer, load_key
+from support.postgres import DATABASES
 
 REALM = "gateway.test"
 SPEC = DeviceSpec("tw1", "Set-Side-7secret", "Node 1", "1001", "Icp-Side-8secret", "At home")
@@ -16,8 +17,13 @@ SPEC = DeviceSpec("tw1", "Set-Side-7secret", "Node 1", "1001", "Icp-Side-8secret
 
 def repository_in(folder: Path) -> Repository:
     """Not opened yet."""
-    key = load_key(folder / "gateway.key", create=not (folder / "gateway.db").exists())
-    return Repository(open_engine(URL.create("sqlite+aiosqlite", database=str(folder / "gateway.db"))), Sealer(key))
+    key = load_key(folder / "gateway.key", create=True)
+    return Repository(engine_in(folder), Sealer(key))
+
+
+def engine_in(folder: Path) -> AsyncEngine:
+    """On the gateway's database."""
+    return open_engine(DATABASES.place(folder / "gateway.db"))
 
 
 @asynccontextmanager
@@ -32,8 +38,9 @@ async def opened(folder: Path) -> AsyncIterator[Repository]:
 
 
 def stored_bytes(folder: Path) -> bytes:
-    """All that stands in the folder, the key file apart."""
-    return b"".join(path.read_bytes() for path in folder.iterdir() if path.name != "gateway.key")
+    """All that stands in the folder, the key file apart, and in the database."""
+    files = b"".join(path.read_bytes() for path in folder.iterdir() if path.name != "gateway.key")
+    return files + DATABASES.dump(folder / "gateway.db")
 
 
 async def with_icp(repository: Repository) -> Repository:

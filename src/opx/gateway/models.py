@@ -3,6 +3,8 @@
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from opx.store.engine import BIG_ID
+
 
 class Base(DeclarativeBase):
     metadata = MetaData(
@@ -127,7 +129,7 @@ class TimelineEntry(Base):
     __tablename__ = "timeline_entry"
     __table_args__ = (Index("ix_timeline_device_at", "device_id", "at"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
     device_id: Mapped[int | None] = mapped_column(ForeignKey("device.id", ondelete="CASCADE"))
     at: Mapped[float]
     kind: Mapped[str] = mapped_column(String(16))

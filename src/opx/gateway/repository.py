@@ -31,6 +31,7 @@ from opx.gateway.records import (
 from opx.gateway.stored import DeviceQuery, Stored, device_record, icp_record
 from opx.store.engine import for_reading
 from opx.store.migrations import migrate
+from opx.store.notices import AnnouncingSession
 from opx.store.secrets import Sealer
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -63,10 +64,10 @@ class Repository:
     """All that the gateway keeps. `open` before anything else."""
 
     def __init__(self, engine: AsyncEngine, sealer: Sealer) -> None:
-        self._engine = engine
+        self.engine = engine
         self._reading_engine = for_reading(engine)
         self._sealer = sealer
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False, sync_session_class=AnnouncingSession)
         self._reading = async_sessionmaker(self._reading_engine, expire_on_commit=False)
         self._untrimmed: Counter[int | None] = Counter()
 
@@ -76,7 +77,7 @@ class Repository:
         `realm` is what to fix then, a random one when empty. SecretsError when the key file is not this database's,
         DatabaseTooNew, DatabaseUnusable.
         """
-        await migrate(self._engine, MIGRATIONS)
+        await migrate(self.engine, MIGRATIONS)
         async with self._sessions.begin() as session:
             setting = await session.get(Setting, "realm")
             if setting is None:
@@ -89,7 +90,7 @@ class Repository:
             return setting.value
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        await self.engine.dispose()
 
     # --- ICPs
 
@@ -276,7 +277,7 @@ class Repository:
         timeline: Sequence[TimelineRow] = (),
     ) -> None:
         """One transaction for all that has come together. Devices removed meanwhile are passed over."""
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             await journal.write(
                 connection,
                 list(bindings),

@@ -1,5 +1,6 @@
 """Wires the gateway's rooms, starts and stops them. The only place that knows them all."""
 
+import asyncio
 import logging
 import os
 import time
@@ -17,7 +18,8 @@ from opx.gateway.media.client import WorkerPool
 from opx.gateway.media.interface import MediaDriver, RelayPolicy, Side
 from opx.gateway.media.userspace import UserspaceDriver
 from opx.gateway.names import NameKeeper, NamePolicy
-from opx.gateway.repository import BindingRow, IcpBindingRow, Repository, TimelineRow
+from opx.gateway.opening import open_repository
+from opx.gateway.repository import BindingRow, IcpBindingRow, TimelineRow
 from opx.gateway.resolver import Resolver
 from opx.gateway.settings import GatewaySettings
 from opx.gateway.signalling.bindings import LiveBinding
@@ -43,8 +45,7 @@ from opx.sip.registration import ClientRegistration, RegistrationPolicy
 from opx.sip.session_timer import SessionTimerPolicy
 from opx.sip.transport import SipStack, TransportLimits, WheelClock
 from opx.sip.transport.pulse import Pulse
-from opx.store.engine import open_engine
-from opx.store.secrets import Sealer, load_key
+from opx.store.notices import ChangeFeed
 
 log = logging.getLogger(__name__)
 
@@ -66,24 +67,23 @@ class GatewayService:
         self.web = web
         self._on_entry = on_entry
         self._running = AsyncExitStack()
+        # One after the other, so that an older state of the database never replaces a newer one.
+        self._reloading = asyncio.Lock()
         # How far each device's registration at its ICP goes, as it was last handed to be kept.
         self._kept: dict[int, tuple[str, int, float]] = {}
 
     async def start(self) -> None:
         """SecretsError, DatabaseTooNew, ConfigError or OSError, each saying what is wrong."""
-        settings = self.settings
-        key = load_key(settings.key_file, create=not settings.database.exists())
         async with AsyncExitStack() as stack:
-            await self._start(stack, key)
+            await self._start(stack)
             self._running = stack.pop_all()
         log.info("gateway: set side %s, ICP side %s", self.set_stack.address, self.icp_stack.address)
 
-    async def _start(self, stack: AsyncExitStack, key: bytes) -> None:
+    async def _start(self, stack: AsyncExitStack) -> None:
         """Part by part; `stack` stops those that run, the last first."""
         settings = self.settings
-        self.repository = Repository(open_engine(settings.database_url), Sealer(key))
+        self.repository, realm = await open_repository(settings)
         stack.push_async_callback(self.repository.close)
-        realm = await self.repository.open(settings.digest.realm)
         if settings.import_file is not None:
             await import_file(self.repository, settings.import_file, permit_weak=settings.permit_weak_passwords)
         self.writer = WriteBehind(self.repository)
@@ -103,6 +103,11 @@ class GatewayService:
         self.icp_stack.attach(self.signalling.icp_agent)
         self.names = _names(settings, self.signalling)
         stack.push_async_callback(self.names.stop)
+        if settings.database_place.server is not None:
+            # Before what there is is read: nothing that is changed afterwards is missed.
+            self.feed = ChangeFeed(settings.database_place, self.reload)
+            await self.feed.start()
+            stack.push_async_callback(self.feed.stop)
         await self.reload()
         for face in (self.set_stack, self.icp_stack):
             await face.start()
@@ -173,9 +178,10 @@ class GatewayService:
 
     async def reload(self) -> None:
         """Take over what the database holds now."""
-        icps, devices = await self.repository.icps(), await self.repository.devices()
-        self.signalling.replace_content(icps, devices)
-        self.names.watch(self.signalling.names)
+        async with self._reloading:
+            icps, devices = await self.repository.icps(), await self.repository.devices()
+            self.signalling.replace_content(icps, devices)
+            self.names.watch(self.signalling.names)
 
     # --- what survives a restart
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from sqlalchemy import URL
 
 from opx.gateway.settings_fields import (
     DialledNumber,
@@ -18,10 +17,11 @@ from opx.gateway.settings_fields import (
     Table,
     Transport,
 )
-from opx.gateway.settings_store import Certificates
+from opx.gateway.settings_store import Certificates, DatabasePlace, Postgresql
 from opx.gateway.web.settings import Web
 from opx.sip.session_timer import LOWEST
 from opx.sip.transport.pulse import GAP
+from opx.store.place import Place, PostgresAddress
 
 MIN_PORTS_PER_WORKER = 4
 """A call takes two ports per side; less than two calls are no slice worth a process."""
@@ -310,7 +310,8 @@ class Subscriptions(Table):
 class GatewaySettings(Table):
     """The whole file. Relative paths start at its folder."""
 
-    database: Path = Path("gateway.db")
+    database: DatabasePlace = Path("gateway.db")
+    """A file (SQLite), or `postgresql://USER@HOST:PORT/DATABASE`."""
     key_file: Path = Path("gateway.key")
     """Opens the secrets in the database. Back it up apart from that."""
     control_socket: Path = Path("gateway.sock")
@@ -333,6 +334,7 @@ class GatewaySettings(Table):
     limits: Limits = Limits()
     subscriptions: Subscriptions = Subscriptions()
     certificates: Certificates = Certificates()
+    postgresql: Postgresql = Postgresql()
     web: Web = Web()
 
     @field_validator("key_file")
@@ -402,5 +404,7 @@ class GatewaySettings(Table):
         return tuple(dict.fromkeys((self.web_address, *self.certificates.names)))
 
     @property
-    def database_url(self) -> URL:
-        return URL.create("sqlite+aiosqlite", database=str(self.database.absolute()))
+    def database_place(self) -> Place:
+        if isinstance(self.database, PostgresAddress):
+            return Place(server=self.database, policy=self.postgresql.policy)
+        return Place(file=self.database.absolute())

@@ -1,11 +1,68 @@
-"""Settings of what the gateway keeps: certificates."""
+"""Settings of what the gateway keeps, and where: the database and the certificates."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, InstanceOf, ValidationInfo, field_validator
 
 from opx.gateway.settings_fields import HostName, Table
+from opx.store.place import SCHEMES, PostgresAddress, ServerPolicy
+
+
+def _place(value: object) -> object:
+    if isinstance(value, str) and value.startswith(tuple(f"{scheme}:" for scheme in SCHEMES)):
+        return PostgresAddress.parse(value)
+    if isinstance(value, str) and "://" in value:
+        raise ValueError("is no place for a database; expected a file, or postgresql://USER@HOST:PORT/DATABASE")
+    return Path(value) if isinstance(value, str) else value
+
+
+DatabasePlace = Annotated[InstanceOf[Path] | InstanceOf[PostgresAddress], BeforeValidator(_place)]
+"""A file for SQLite, or `postgresql://...` for a database on a server."""
+
+
+class Postgresql(Table):
+    """How a PostgreSQL server is talked to, where `database` names one."""
+
+    password_file: Path | None = None
+    """A file with the password, read for each new connection. Without it PGPASSFILE and ~/.pgpass serve."""
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    sslrootcert: Path | None = None
+    """The authority that the server's certificate must be from, for verify-ca and verify-full."""
+    pool_size: Annotated[int, Field(ge=1, le=100)] = 5
+    """Connections kept open by each of the gateway's processes."""
+    pool_overflow: Annotated[int, Field(ge=0, le=100)] = 10
+    """Connections beyond those, while they are needed."""
+    pool_timeout: Annotated[float, Field(gt=0)] = 10.0
+    recycle: Annotated[float, Field(ge=10)] = 1800.0
+    """Age at which a connection is replaced, before a firewall forgets it."""
+    connect_timeout: Annotated[float, Field(gt=0)] = 5.0
+    command_timeout: Annotated[float, Field(gt=0)] = 30.0
+    lock_timeout: Annotated[float, Field(gt=0)] = 10.0
+    """How long a writer waits for another one's transaction."""
+
+    @field_validator("sslrootcert")
+    @classmethod
+    def _used(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("sslmode") not in ("verify-ca", "verify-full"):
+            raise ValueError('serves only to verify the server; expected sslmode = "verify-full" with it')
+        return value
+
+    @property
+    def policy(self) -> ServerPolicy:
+        return ServerPolicy(
+            password_file=self.password_file,
+            ssl_mode=self.sslmode,
+            ssl_root=self.sslrootcert,
+            pool_size=self.pool_size,
+            pool_overflow=self.pool_overflow,
+            pool_timeout=self.pool_timeout,
+            recycle=self.recycle,
+            connect_timeout=self.connect_timeout,
+            command_timeout=self.command_timeout,
+            lock_timeout=self.lock_timeout,
+            application="opx gateway",
+        )
 
 
 class Certificates(Table):

@@ -17,14 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from opx.store.engine import for_reading
+from opx.store.place import DatabaseUnusable
 
 
 class DatabaseTooNew(Exception):
     """The database was written by a newer release."""
-
-
-class DatabaseUnusable(OSError):
-    """The database cannot be opened, is damaged, or is something else altogether."""
 
 
 async def migrate(engine: AsyncEngine, scripts: Path) -> None:
@@ -51,11 +48,18 @@ async def is_behind(engine: AsyncEngine, scripts: Path) -> bool:
 
 
 def _unusable(engine: AsyncEngine, error: DBAPIError) -> DatabaseUnusable:
-    return DatabaseUnusable(f"{engine.url.database}: the database cannot be used: {error.orig}")
+    return DatabaseUnusable(f"{engine.url.database}: the database cannot be used: {reason_of(error)}")
+
+
+def reason_of(error: DBAPIError) -> str:
+    """What a database said, without the driver's own words around it."""
+    text = str(error.orig)
+    return text.partition(">: ")[2] or text if text.startswith("<class ") else text
 
 
 @contextlib.asynccontextmanager
 async def _locked(engine: AsyncEngine) -> AsyncIterator[None]:
+    # On PostgreSQL the lock that all writers take serves.
     database = engine.url.database
     if engine.dialect.name != "sqlite" or not database or database == ":memory:":
         yield

@@ -12,7 +12,7 @@ from opx.gateway.importing import import_file
 from opx.gateway.repository import MIGRATIONS, Repository
 from opx.gateway.settings import GatewaySettings
 from opx.program import log_to_stderr, owner_errors, run_service
-from opx.store.engine import open_engine
+from opx.store.engine import is_new, open_engine
 from opx.store.migrations import is_behind
 from opx.store.secrets import Sealer, load_key
 
@@ -51,12 +51,12 @@ def check(config: ConfigOption = CONFIG) -> None:
     settings = settings_of(config)
 
     async def work() -> str:
-        if not settings.database.exists():
+        if await is_new(settings.database_place):
             if settings.key_file.exists():
                 load_key(settings.key_file, create=False)
             return "settings are in order; the database is made at the first start"
         sealer = Sealer(load_key(settings.key_file, create=False))
-        engine = open_engine(settings.database_url)
+        engine = open_engine(settings.database_place)
         try:
             if await is_behind(engine, MIGRATIONS):
                 return "settings and key file are in order; the next start brings the database up to date"

@@ -13,11 +13,10 @@ from rich.text import Text
 
 from opx.config import load_settings
 from opx.gateway.changes import Told, tell_change
+from opx.gateway.opening import open_repository
 from opx.gateway.repository import Repository, RepositoryError
 from opx.gateway.settings import GatewaySettings
 from opx.program import owner_errors
-from opx.store.engine import open_engine
-from opx.store.secrets import Sealer, load_key
 
 ConfigOption = Annotated[Path, typer.Option("--config", envvar="OPX_GATEWAY_CONFIG", help="The settings file (TOML).")]
 CONFIG = Path("gateway.toml")
@@ -34,10 +33,8 @@ def settings_of(config: Path) -> GatewaySettings:
 
 def with_repository(settings: GatewaySettings, work: Callable[[Repository], Awaitable[T]]) -> T:
     async def do() -> T:
-        key = load_key(settings.key_file, create=not settings.database.exists())
-        repository = Repository(open_engine(settings.database_url), Sealer(key))
+        repository, _ = await open_repository(settings)
         try:
-            await repository.open(settings.digest.realm)
             return await work(repository)
         finally:
             await repository.close()
@@ -71,6 +68,9 @@ def print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 def tell_gateway(settings: GatewaySettings) -> None:
     told = tell_change(settings.control_socket)
     if told is Told.NOBODY:
-        typer.echo("(no gateway is running here; it takes this over at its next start)")
+        if settings.database_place.server is not None:
+            typer.echo("(no gateway is running here; those elsewhere hear of it from the database)")
+        else:
+            typer.echo("(no gateway is running here; it takes this over at its next start)")
     elif told is Told.FAILED:
         sys.exit("this is stored, but the running gateway could not take it over; its log says why")

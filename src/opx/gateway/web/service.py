@@ -12,10 +12,8 @@ from opx.gateway.console.desk import Desk
 from opx.gateway.console.models import CONSOLE
 from opx.gateway.console.rooms import TEMPLATES, rooms
 from opx.gateway.control.client import ControlClient
-from opx.gateway.repository import Repository
+from opx.gateway.opening import open_repository
 from opx.gateway.settings import GatewaySettings
-from opx.store.engine import open_engine
-from opx.store.secrets import Sealer, load_key
 from opx.web.console import Console, ConsolePolicy
 from opx.web.passwords import PasswordHasher
 from opx.web.server import HttpsServer
@@ -45,11 +43,9 @@ class WebService:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
-        engine = open_engine(settings.database_url)
-        key = load_key(settings.key_file, create=not settings.database.exists())
-        self.repository = Repository(engine, Sealer(key))
+        self.repository, _ = await open_repository(settings)
         stack.push_async_callback(self.repository.close)
-        await self.repository.open(settings.digest.realm)
+        engine = self.repository.engine
         self.console = Console("opx-gateway", engine, CONSOLE, _policy(settings), self._hasher)
         control = ControlClient(settings.control_socket)
         stack.push_async_callback(control.close)

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from opx.store.engine import BIG_ID
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -76,7 +78,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "timeline_entry",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BIG_ID, nullable=False),
         sa.Column("device_id", sa.Integer(), nullable=True),
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
