@@ -4,17 +4,23 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from opx.gateway.commands import app
 from support.live import LiveSite, live_site
 from support.network import LoopbackNetwork
+from support.postgres import DATABASES
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 def settings_file(site: LiveSite) -> Path:
     """The running gateway's settings."""
     file = site.folder / "gateway.toml"
-    file.write_text(f'[set_side]\naddress = "{site.outside}"\n[icp_side]\naddress = "{site.inside}"\n')
+    database = DATABASES.setting(site.folder / "gateway.db")
+    sides = f'[set_side]\naddress = "{site.outside}"\n[icp_side]\naddress = "{site.inside}"\n'
+    file.write_text(f'database = "{database}"\n{sides}')
     return file
 
 

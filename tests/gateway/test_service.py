@@ -12,6 +12,8 @@ from support.live import LiveSite, live_site
 from support.network import LoopbackNetwork
 from support.programs import PATIENCE
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 def workers(folder: Path) -> str:
     """Media workers of this test's own gateways: they carry its addresses in their arguments."""

@@ -13,6 +13,7 @@ from opx.gateway.signalling.timeline import Entry
 from opx.pbx.service import PbxService
 from opx.pbx.settings import PbxSettings
 from support.network import LoopbackNetwork
+from support.postgres import DATABASES
 
 
 @dataclass
@@ -73,7 +74,7 @@ token_file = "{self.folder}/pbx.token"
 
     def gateway_settings(self) -> GatewaySettings:
         text = f"""
-database = "{self.folder}/gateway.db"
+database = "{DATABASES.setting(self.folder / "gateway.db")}"
 key_file = "{self.folder}/gateway.key"
 control_socket = "{self.folder}/gateway.sock"
 [set_side]
