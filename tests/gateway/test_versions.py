@@ -78,8 +78,11 @@ async def test_who_wants_to_make_a_new_one_overwrites_none(tmp_path: Path) -> No
             repository.save_icp(replace(NODE, host="10.0.0.21"), version=0),
             repository.save_device(replace(SPEC, description="second"), version=0),
         ):
-            with pytest.raises(Conflict, match="is there already"):
+            with pytest.raises(Conflict, match="is there already") as conflict:
                 await refused
+            assert (conflict.value.id, conflict.value.current) == (1, 1)
+        again = await repository.save_device(SPEC, version=0)
+        assert (again, (await repository.save_icp(NODE, version=0))[1]) == ((device, False), False)
         assert (await repository.devices())[0].description == device.description
 
 
@@ -182,12 +185,15 @@ async def test_of_many_changes_each_stands_for_itself(tmp_path: Path) -> None:
                 DeviceChange(replace(SPEC, set_username="tw4", icp_username="1004"), 99),
                 DeviceChange(replace(SPEC, description="taken"), device.id, device.version),
                 DeviceChange(replace(SPEC, description="taken"), device.id, device.version + 1),
+                DeviceChange(replace(other, set_username="tw5", icp_username="1005")),
+                DeviceChange(None, device.id + 1, 7),
+                DeviceChange(None, device.id + 2, 1),
             ]
         )
         stored = await repository.devices()
 
     kinds = [type(result) if isinstance(result, RepositoryError) else result[1] for result in done]
-    assert kinds == [True, Taken, RepositoryError, Conflict, Missing, True, False]
+    assert kinds == [True, Taken, RepositoryError, Conflict, Missing, True, False, True, Conflict, True]
     assert [(found.set_username, found.icp_username, found.description) for found in stored] == [
         ("tw1", "1001", "taken"),
         ("tw2", "1002", "At home"),

@@ -39,11 +39,12 @@ class InUse(RepositoryError):
 
 
 class Conflict(RepositoryError):
-    """Another writer was first. `current` is the version that is stored now, None when that is not known."""
+    """Another writer was first. `current` is the version that is stored now and `id` whose; None when not known."""
 
-    def __init__(self, text: str, current: int | None = None) -> None:
+    def __init__(self, text: str, current: int | None = None, id: int | None = None) -> None:
         super().__init__(text)
         self.current = current
+        self.id = id
 
 
 class BatchError(RepositoryError):
@@ -215,9 +216,9 @@ class DeviceSpec:
 
 @dataclass(frozen=True, slots=True)
 class DeviceChange:
-    """One of several changes; the fields are what `Repository.save_device` takes."""
+    """One of several changes; the fields are what `Repository.save_device` takes. `spec` None: remove the device."""
 
-    spec: DeviceSpec
+    spec: DeviceSpec | None
     device_id: int | None = None
     version: int | None = None
 

@@ -66,7 +66,7 @@ class Repository:
     def __init__(self, engine: AsyncEngine, sealer: Sealer) -> None:
         self.engine = engine
         self._reading_engine = for_reading(engine)
-        self._sealer = sealer
+        self.sealer = sealer
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, sync_session_class=AnnouncingSession)
         self._reading = async_sessionmaker(self._reading_engine, expire_on_commit=False)
         self._untrimmed: Counter[int | None] = Counter()
@@ -83,10 +83,10 @@ class Repository:
             if setting is None:
                 setting = Setting(key="realm", value=realm or f"opx-{secrets.token_hex(4)}")
                 session.add(setting)
-                session.add(Setting(key="key", value=self._sealer.seal("opx", _KEY_PROBE).hex()))
+                session.add(Setting(key="key", value=self.sealer.seal("opx", _KEY_PROBE).hex()))
             else:
                 probe = await session.get_one(Setting, "key")
-                self._sealer.open(bytes.fromhex(probe.value), _KEY_PROBE)
+                self.sealer.open(bytes.fromhex(probe.value), _KEY_PROBE)
             return setting.value
 
     async def close(self) -> None:
@@ -120,15 +120,16 @@ class Repository:
     ) -> tuple[IcpRecord, bool]:
         """Add or change an ICP by its name, or change the one with an id; also says whether anything changed.
 
-        `version`: what the writer has seen; 0 when there should be none of that name. RepositoryError, Conflict among
-        them.
+        `version`: what the writer has seen. 0 makes a new one, and changes none: it is a Conflict when there is one of
+        that name that is not the same already. RepositoryError, Conflict among them.
         """
         async with self._writing() as session:
             row = await _icp_row(session, icp_id) if icp_id is not None else None
             named = await session.scalar(select(Icp).where(Icp.name == spec.name))
+            stored = Stored(session, self.sealer, "", {spec.name: named} if named is not None else {}, {})
             _check_version(spec.name, row or named, version)
-            stored = Stored(session, self._sealer, "", {spec.name: named} if named is not None else {}, {})
             changed = stored.put_icp(spec, row)
+            _check_new(spec.name, row or named, version, changed)
             await session.flush()
             return icp_record(stored.icps[spec.name]), changed
 
@@ -196,9 +197,7 @@ class Repository:
     async def delete_device(self, device_id: int, version: int | None = None) -> None:
         """Missing; Conflict when `version` is given and not the one stored."""
         async with self._writing() as session:
-            row = await _device_row(session, device_id)
-            _check_version(row.set_username, row, version)
-            await session.delete(row)
+            await self._change_device(session, DeviceChange(None, device_id, version))
 
     async def change_devices(
         self, changes: Sequence[DeviceChange]
@@ -209,8 +208,8 @@ class Repository:
             for change in changes:
                 try:
                     async with _guarded(), session.begin_nested():
-                        saved = await self._save_device(session, change.spec, change.device_id, change.version)
-                    done.append(saved)
+                        changed = await self._change_device(session, change)
+                    done.append(changed)
                 except RepositoryError as error:
                     done.append(error)
         return done
@@ -222,7 +221,7 @@ class Repository:
         put: dict[str, int] = {}
         changed = 0
         async with self._writing() as session:
-            stored = await Stored.load(session, self._sealer)
+            stored = await Stored.load(session, self.sealer)
             for index, icp in enumerate(icps):
                 try:
                     changed += stored.put_icp(icp)
@@ -312,16 +311,28 @@ class Repository:
         self, session: AsyncSession, spec: DeviceSpec, device_id: int | None = None, version: int | None = None
     ) -> tuple[DeviceRecord, bool]:
         row = await _device_row(session, device_id) if device_id is not None else None
-        stored = await Stored.load(session, self._sealer, spec, row)
-        _check_version(spec.set_username, row or stored.devices.get(spec.set_username), version)
+        stored = await Stored.load(session, self.sealer, spec, row)
+        before = row or stored.devices.get(spec.set_username)
+        _check_version(spec.set_username, before, version)
         changed = stored.put_device(spec, row)
+        _check_new(spec.set_username, before, version, changed)
         for _, error in stored.clashes((spec.set_username,)):
             raise error
         await session.flush()
         return self._device(stored.devices[spec.set_username]), changed
 
+    async def _change_device(self, session: AsyncSession, change: DeviceChange) -> tuple[DeviceRecord, bool]:
+        if change.spec is not None:
+            return await self._save_device(session, change.spec, change.device_id, change.version)
+        row = await _device_row(session, change.device_id or 0)
+        _check_version(row.set_username, row, change.version)
+        record = self._device(row)
+        await session.delete(row)
+        await session.flush()
+        return record, True
+
     def _device(self, row: Device) -> DeviceRecord:
-        return device_record(row, self._sealer)
+        return device_record(row, self.sealer)
 
 
 @asynccontextmanager
@@ -334,12 +345,16 @@ async def _guarded() -> AsyncIterator[None]:
 
 
 def _check_version(name: str, row: Icp | Device | None, version: int | None) -> None:
-    if version is None:
+    if not version:
         return
     stored = row.version if row is not None else 0
     if stored != version:
-        text = f"{name} was changed by somebody else" if version else f"{name} is there already"
-        raise Conflict(text, stored)
+        raise Conflict(f"{name} was changed by somebody else", stored, row.id if row is not None else None)
+
+
+def _check_new(name: str, row: Icp | Device | None, version: int | None, changed: bool) -> None:
+    if version == 0 and row is not None and changed:
+        raise Conflict(f"{name} is there already", row.version, row.id)
 
 
 async def _icp_row(session: AsyncSession, icp_id: int) -> Icp:

@@ -19,6 +19,7 @@ from opx.gateway.settings_fields import (
 )
 from opx.gateway.settings_store import Certificates, DatabasePlace, Postgresql
 from opx.gateway.web.settings import Web
+from opx.gateway.webservices.settings import WebServicesSettings
 from opx.sip.session_timer import LOWEST
 from opx.sip.transport.pulse import GAP
 from opx.store.place import Place, PostgresAddress
@@ -333,6 +334,7 @@ class GatewaySettings(Table):
     media: Media = Media()
     limits: Limits = Limits()
     subscriptions: Subscriptions = Subscriptions()
+    web_services: WebServicesSettings = WebServicesSettings()
     certificates: Certificates = Certificates()
     postgresql: Postgresql = Postgresql()
     web: Web = Web()

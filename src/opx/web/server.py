@@ -7,6 +7,9 @@ import uvicorn
 
 from opx.web.served import ServerCertificate
 
+STOP_SECONDS = 2
+"""How long `stop` waits for requests under way, and for clients to close their idle connections."""
+
 
 class HttpsServer:
     """Serves an ASGI application on one address, and takes over what changes in `certificate` while it runs.
@@ -25,6 +28,7 @@ class HttpsServer:
             access_log=False,
             server_header=False,
             lifespan="off",
+            timeout_graceful_shutdown=STOP_SECONDS,
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from opx import __version__
 from opx.config import SettingsFile
 from opx.gateway.certificates import server_certificate
 from opx.gateway.console.desk import Desk
@@ -14,9 +15,17 @@ from opx.gateway.console.rooms import TEMPLATES, rooms
 from opx.gateway.control.client import ControlClient
 from opx.gateway.opening import open_repository
 from opx.gateway.settings import GatewaySettings
+from opx.gateway.webservices.api import PATH
+from opx.gateway.webservices.api import app as web_services_app
+from opx.gateway.webservices.ports import ServerFacts
+from opx.gateway.webservices.repository import WebServicesRepository
+from opx.gateway.webservices.service import WebServices
 from opx.web.console import Console, ConsolePolicy
 from opx.web.passwords import PasswordHasher
 from opx.web.server import HttpsServer
+
+AUTHORISE_PAGE = "/administration/web-services"
+"""Where the console approves what consumers of the web services ask for."""
 
 
 class WebService:
@@ -49,9 +58,22 @@ class WebService:
         self.console = Console("opx-gateway", engine, CONSOLE, _policy(settings), self._hasher)
         control = ControlClient(settings.control_socket)
         stack.push_async_callback(control.close)
+        kept = WebServicesRepository(engine, self.repository.sealer, settings.web_services)
+        self.web_services = WebServices(kept, self.console.audit.note)
+        api = web_services_app(
+            repository=self.repository,
+            service=self.web_services,
+            server=ServerFacts(
+                settings.icp_side.address, settings.set_side.address, settings.set_side.port, __version__
+            ),
+            control=control,
+            audit=self.console.audit.note,
+            permit_weak_passwords=settings.permit_weak_passwords,
+            authorise_page=AUTHORISE_PAGE,
+        )
         desk = Desk(self.console, engine, self.repository, control, self._file, settings)
         self.console.serve("OPX Gateway", settings.web_address, rooms(desk), [TEMPLATES])
-        self.app = Split(self.console.app, {})
+        self.app = Split(self.console.app, {PATH: api})
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         settings = self.settings
