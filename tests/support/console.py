@@ -55,14 +55,16 @@ class Visitor:
         self.page = await self.client.get(path, headers=named, follow_redirects=True)
         return self.page
 
-    async def send(self, path: str, *, follow: bool = True, **values: str | list[str]) -> httpx.Response:
+    async def send(self, path: str, **values: str | list[str]) -> httpx.Response:
         """Fill in the form that leads to `path` on the present page, and send it. What is not given stays as it is."""
-        data = self.form(path)
-        for name, value in values.items():
-            data[name] = value
-        self.page = await self.client.post(
-            path, data={name: value for name, value in data.items() if value != ""}, follow_redirects=follow
-        )
+        answer = await self.post(path, **values)
+        self.page = await self.get(str(answer.next_request.url)) if answer.next_request else answer
+        return self.page
+
+    async def post(self, path: str, **values: str | list[str]) -> httpx.Response:
+        """The same, and stay where the answer leads elsewhere."""
+        data = {**self.form(path), **values}
+        self.page = await self.client.post(path, data={name: value for name, value in data.items() if value != ""})
         return self.page
 
     def form(self, path: str) -> dict[str, str | list[str]]:

@@ -36,7 +36,7 @@ async def test_a_live_look_leaves_the_message_for_the_page_that_a_person_sees(tm
     async with open_console(tmp_path) as web:
         ada = await signed_in(web)
         await ada.get("/users")
-        await ada.send("/users/1/link", follow=False)
+        await ada.post("/users/1/link")
         await ada.get("/users", X_OPX_Live="1")
         assert "shown this once" not in ada.text
         await ada.get("/users")

@@ -96,7 +96,7 @@ async def test_signing_in_goes_on_to_the_page_that_was_asked_for_and_to_no_other
         for goal in ("https://evil.test/", "//evil.test/", "/\\evil.test", "javascript:alert(1)"):
             other = Visitor(web)
             await other.get("/sign-in")
-            page = await other.send("/sign-in", follow=False, name="ada", password=PASSWORD, next=goal)
+            page = await other.post("/sign-in", name="ada", password=PASSWORD, next=goal)
             assert page.headers["location"] == "/", goal
 
 
@@ -105,7 +105,7 @@ async def test_the_session_cookie_is_for_https_out_of_scripts_reach_and_only_its
         await add_user(web, "ada")
         visitor = Visitor(web)
         await visitor.get("/sign-in")
-        page = await visitor.send("/sign-in", follow=False, name="ada", password=PASSWORD)
+        page = await visitor.post("/sign-in", name="ada", password=PASSWORD)
         (cookie,) = [line for line in page.headers.get_list("set-cookie") if line.startswith("__Host-opx-gateway=")]
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
         value = cookie.split(";")[0].partition("=")[2]

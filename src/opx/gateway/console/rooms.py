@@ -4,6 +4,8 @@ from pathlib import Path
 
 from opx.gateway.console.dashboard import dashboard_room
 from opx.gateway.console.desk import Desk
+from opx.gateway.console.icps import icps_room
+from opx.gateway.console.sip_devices import sip_devices_room
 from opx.web.pages import Room
 from opx.web.people import people_room
 from opx.web.sign_in import sign_in_room
@@ -14,6 +16,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 def rooms(desk: Desk) -> list[Room]:
     return [
         dashboard_room(desk),
+        icps_room(desk),
+        sip_devices_room(desk),
         sign_in_room(desk.console),
         people_room(desk.console),
     ]
