@@ -106,22 +106,28 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, place: str) -> str:
     key: Key = detail["loc"]
     dotted = ".".join(str(part) if isinstance(part, str) else f"[{part}]" for part in key).replace(".[", "[")
     where = f"{place}: {dotted}" if dotted else place
+    return f"{where}: {problem_with(model, detail)}"
+
+
+def problem_with(model: type[BaseModel], detail: ErrorDetails) -> str:
+    """What is wrong with a value and what would be right, in the words of who writes a settings file."""
+    key: Key = detail["loc"]
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         known = _known_keys(model, key[:-1])
         near = difflib.get_close_matches(str(key[-1]), known, 1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(known))}"
-        return f"{where}: unknown key; {hint}"
+        return f"unknown key; {hint}"
     if kind == "missing":
-        return f"{where}: is missing; expected {_kind_at(model, key)}"
+        return f"is missing; expected {_kind_at(model, key)}"
     if kind == "string_pattern_mismatch":
-        return f"{where}: is not allowed; expected text that matches {context['pattern']}"
+        return f"is not allowed; expected text that matches {context['pattern']}"
     if kind in _KINDS:
-        return f"{where}: is not allowed; expected {_KINDS[kind]}"
+        return f"is not allowed; expected {_KINDS[kind]}"
     message = detail["msg"].removeprefix("Value error, ")
     if "; expected" in message:
-        return f"{where}: {message}"
-    return f"{where}: is not allowed; expected {message.removeprefix('Input ').removeprefix('should be ')}"
+        return message
+    return f"is not allowed; expected {message.removeprefix('Input ').removeprefix('should be ')}"
 
 
 _KINDS = {

@@ -1,8 +1,10 @@
-"""Where the keys of a TOML text stand. The standard library's parser keeps no places, and a mistake needs one."""
+"""Where the keys of a TOML text stand. The standard library's parser keeps no places, and a mistake or a change needs
+one."""
 
 import re
 from bisect import bisect_right
 from collections.abc import Callable
+from dataclasses import dataclass
 
 Key = tuple[str | int, ...]
 """A path into the parsed document: names of keys, and positions in arrays from 0."""
@@ -20,12 +22,25 @@ _STRING = re.compile(
 _BARE = re.compile(r"[^,\]}\n#]+")
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a pair begins, and where its value does and ends: offsets into the text."""
+
+    pair: int
+    start: int
+    stop: int
+
+
 class TomlLines:
     """The lines, from 1, of the keys, tables and array elements of a text that is valid TOML."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._newlines = [match.start() for match in re.finditer("\n", text)]
+        self.spans: dict[Key, Span] = {}
+        """Of the values of all pairs, by their whole keys."""
+        self.ends: dict[Key, int] = {}
+        """Where each table's own part of the text ends: behind its header, or its last pair."""
         self._lines: dict[Key, int] = {(): 1}
         self._tables: dict[Key, int] = {}
         self._document()
@@ -47,6 +62,7 @@ class TomlLines:
                 at = end + brackets
             else:
                 at = self._pair(at, table)
+            self.ends[table] = at
             at = self._skip(_BLANK, at)
 
     def _table(self, names: list[str], at: int, *, of_array: bool) -> Key:
@@ -68,7 +84,11 @@ class TomlLines:
         names, end = self._names(at)
         for depth in range(1, len(names) + 1):
             self._note((*table, *names[:depth]), at)
-        return self._value(self._skip(_SPACE, end + 1), (*table, *names))
+        key = (*table, *names)
+        start = self._skip(_SPACE, end + 1)
+        stop = self._value(start, key)
+        self.spans[key] = Span(at, start, start + len(self._text[start:stop].rstrip()))
+        return stop
 
     def _names(self, at: int) -> tuple[list[str], int]:
         """The parts of a dotted key, and where the sign after it stands."""

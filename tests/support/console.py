@@ -56,24 +56,31 @@ class Visitor:
         return self.page
 
     async def send(self, path: str, **values: str | list[str]) -> httpx.Response:
-        """Fill in the form that leads to `path` on the present page, and send it. What is not given stays as it is."""
+        """Fill in the form that leads to `path` on the present page, and send it. What is not given stays as it is;
+        "" unticks a box."""
         answer = await self.post(path, **values)
         self.page = await self.get(str(answer.next_request.url)) if answer.next_request else answer
         return self.page
 
     async def post(self, path: str, **values: str | list[str]) -> httpx.Response:
         """The same, and stay where the answer leads elsewhere."""
-        data = {**self.form(path), **values}
-        self.page = await self.client.post(path, data={name: value for name, value in data.items() if value != ""})
+        boxes = self._parsed().boxes
+        given = {name: value for name, value in values.items() if value or name not in boxes}
+        kept = {name: value for name, value in self.form(path).items() if name not in values}
+        self.page = await self.client.post(path, data={**kept, **given})
         return self.page
 
     def form(self, path: str) -> dict[str, str | list[str]]:
         """The fields of the page's form with that action."""
-        parser = _Forms()
-        parser.feed(self.page.text)
+        parser = self._parsed()
         found = [fields for action, fields in parser.forms if action == path]
         assert found, f"no form leads to {path} on {self.page.url}: {[action for action, _ in parser.forms]}"
         return {name: values[0] if len(values) == 1 else values for name, values in found[0].items()}
+
+    def _parsed(self) -> "_Forms":
+        parser = _Forms()
+        parser.feed(self.page.text)
+        return parser
 
     async def sign_in(self, name: str, password: str = PASSWORD) -> httpx.Response:
         await self.get("/sign-in")
@@ -84,6 +91,7 @@ class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[tuple[str, dict[str, list[str]]]] = []
+        self.boxes: set[str] = set()
         self._select = ""
         self._area: str | None = None
 
@@ -93,7 +101,10 @@ class _Forms(HTMLParser):
         if tag == "form":
             self.forms.append((values.get("action") or "", {}))
         elif tag == "input" and name:
-            ticked = values.get("type") not in ("checkbox", "radio") or "checked" in values
+            box = values.get("type") in ("checkbox", "radio")
+            if box:
+                self.boxes.add(name)
+            ticked = not box or "checked" in values
             if ticked:
                 self._add(name, values.get("value") or "")
         elif tag == "select":

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from opx.config import ConfigError, SettingsFile, load_settings
 from opx.gateway.control.counting import Counting, counters
 from opx.gateway.control.desk import ControlDesk
 from opx.gateway.control.lag import LagMeter
 from opx.gateway.control.live import LiveView
-from opx.gateway.control.protocol import Counter
-from opx.gateway.control.server import ControlServer
+from opx.gateway.control.protocol import Counter, Done, NotAllowed, TakeSettings
+from opx.gateway.control.server import ControlServer, Handler
 from opx.gateway.importing import import_file
+from opx.gateway.live_settings import CannotTake, at_once
 from opx.gateway.media.client import WorkerPool
 from opx.gateway.media.interface import MediaDriver, RelayPolicy, Side
 from opx.gateway.media.userspace import UserspaceDriver
@@ -54,7 +56,7 @@ class GatewayService:
     """One gateway in this process (its media workers apart). `start`, then `stop`.
 
     `on_entry` hears of every timeline entry, for whoever wants to print them. `web` is the process with the console,
-    None for a gateway without one.
+    None for a gateway without one; `file` is where the settings came from.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class GatewayService:
         settings: GatewaySettings,
         on_entry: Callable[[Entry], None] | None = None,
         web: WebProcess | None = None,
+        file: SettingsFile | None = None,
     ) -> None:
         self.settings = settings
+        self._file = file
         self.web = web
         self._on_entry = on_entry
         self._running = AsyncExitStack()
@@ -170,7 +174,18 @@ class GatewayService:
             unwritten=lambda: self.writer.unwritten,
             counters=self._counters,
         )
-        return ControlServer(self.settings.control_socket, desk.handlers)
+        handlers = {**desk.handlers, TakeSettings.name: Handler(TakeSettings, self._take_settings)}
+        return ControlServer(self.settings.control_socket, handlers)
+
+    async def _take_settings(self, question: TakeSettings) -> Done:
+        if self._file is None:
+            raise NotAllowed("this gateway has no settings file")
+        try:
+            wanted = load_settings(GatewaySettings, self._file.path)
+            self.signalling.take_policy(_policy(at_once(self.settings, wanted)))
+        except (ConfigError, CannotTake) as error:
+            raise NotAllowed(str(error)) from None
+        return Done()
 
     def _counters(self) -> list[Counter]:
         stacks = {"set": self.set_stack, "icp": self.icp_stack}

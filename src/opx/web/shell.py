@@ -68,7 +68,7 @@ class Shell:
         self._environment.globals.update(
             product=product, place=place, assets={path.name: _address(path) for path in STATIC.iterdir()}
         )
-        self._environment.filters.update(when=when, ago=ago, count=count)
+        self._environment.filters.update(when=when, ago=ago, count=count, pair=lambda value: (value, value))
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The page for whoever asks; what a template needs beside the frame comes as `values`."""

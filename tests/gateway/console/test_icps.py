@@ -19,7 +19,7 @@ async def test_the_page_is_where_the_guide_has_it(tmp_path: Path) -> None:
     async with open_console(tmp_path) as web:
         visitor = await signed_in(web)
         await visitor.get("/icps")
-        assert "MiVoice Border Gateway Service configuration ICPs" in visitor.text
+        assert "MiVoice Border Gateway System configuration Settings Service configuration ICPs" in visitor.text
         assert '<a href="/icps" aria-current="page">ICPs</a>' in visitor.html
 
 

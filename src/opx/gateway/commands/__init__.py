@@ -40,6 +40,7 @@ def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
             settings,
             on_entry=lambda entry: typer.echo(f"{entry.kind}: {entry.text}"),
             web=WebProcess(file, typer.echo),
+            file=file,
         )
         face = settings.set_side
         run_service(service, on_ready=lambda: typer.echo(f"ready: gateway, set side {face.address}:{face.port}"))

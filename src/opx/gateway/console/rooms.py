@@ -5,6 +5,7 @@ from pathlib import Path
 from opx.gateway.console.dashboard import dashboard_room
 from opx.gateway.console.desk import Desk
 from opx.gateway.console.icps import icps_room
+from opx.gateway.console.settings import settings_room
 from opx.gateway.console.sip_devices import sip_devices_room
 from opx.web.pages import Room
 from opx.web.people import people_room
@@ -16,6 +17,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 def rooms(desk: Desk) -> list[Room]:
     return [
         dashboard_room(desk),
+        settings_room(desk),
         icps_room(desk),
         sip_devices_room(desk),
         sign_in_room(desk.console),

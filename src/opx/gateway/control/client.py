@@ -39,6 +39,7 @@ from opx.gateway.control.protocol import (
     Sent,
     SetAlarm,
     Status,
+    TakeSettings,
     TestAlarm,
 )
 
@@ -75,6 +76,9 @@ class ControlClient:
 
     async def changed(self) -> None:
         await self._ask(Changed(), Done, CHANGE_LIMIT)
+
+    async def take_settings(self) -> None:
+        await self._ask(TakeSettings(), Done)
 
     async def status(self) -> Status:
         return await self._ask(AskStatus(), Status)

@@ -79,6 +79,12 @@ class Changed(Question):
     name = "changed"
 
 
+class TakeSettings(Question):
+    """The settings file was changed: take over what changes at once. NotAllowed when it cannot be taken over."""
+
+    name = "take-settings"
+
+
 # --- live state
 
 
@@ -332,6 +338,7 @@ class Control(Protocol):
     """The running gateway as its other processes see it. Every method raises ControlError."""
 
     async def changed(self) -> None: ...
+    async def take_settings(self) -> None: ...
     async def status(self) -> Status: ...
     async def registrations(
         self, *, after: int = 0, limit: int = PAGE, device_ids: tuple[int, ...] | None = None

@@ -87,6 +87,10 @@ class Calls:
             timeline=timeline,
         )
 
+    def take_policy(self, policy: CallPolicy) -> None:
+        """From the next call on."""
+        self._policy = policy
+
     def __len__(self) -> int:
         return len(self._calls)
 

@@ -39,6 +39,10 @@ class KeepAlive:
         self._bindings = bindings
         self._on_idle = on_idle
 
+    def take_policy(self, policy: KeepAlivePolicy) -> None:
+        """From each binding's next turn on."""
+        self._policy = policy
+
     def watch(self, binding: LiveBinding) -> None:
         interval = self._policy.interval or self._policy.idle_limit
         # Spread over the interval: after a restart thousands are watched in the same moment.

@@ -93,6 +93,10 @@ class Registrar:
         self.bindings = BindingTable(wheel, contacts_per_device, self._on_lapsed)
         self._waiting: dict[int, list[_Wanted]] = {}
 
+    def take_policy(self, policy: RegistrarPolicy) -> None:
+        """From the next registration on."""
+        self._policy = policy
+
     # --- from the set side
 
     def on_register(self, transaction: ServerTransaction) -> None:

@@ -253,6 +253,13 @@ class Signalling:
                 self._links[record.id].start()
         return changed
 
+    def take_policy(self, policy: SignallingPolicy) -> None:
+        """What may change while the gateway runs: licences, set-side expiries, bounds of calls, keep-alive."""
+        self.registrar.licences.total = policy.licences
+        self.registrar.take_policy(policy.registrar)
+        self.calls.take_policy(policy.calls)
+        self._keep_alive.take_policy(policy.keep_alive)
+
     # --- between the parts
 
     def _on_icp_result(self, device_id: int, result: RegistrationResult) -> None:
