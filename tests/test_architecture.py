@@ -37,7 +37,7 @@ def test_programs_never_import_one_another(program: str) -> None:
     assert crossing(program, others) == []
 
 
-@pytest.mark.parametrize("library", ["sip", "sdp", "rtp", "store", "web"])
+@pytest.mark.parametrize("library", ["sip", "sdp", "rtp", "store", "web", "gateway_client"])
 def test_libraries_import_no_program(library: str) -> None:
     assert crossing(library, tuple(f"opx.{program}" for program in PROGRAMS)) == []
 
