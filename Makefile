@@ -8,7 +8,7 @@ NAME ?= sip
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo lab test lint format bench lock clean
+.PHONY: help setup run demo lab test compiled lint format bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,13 @@ lab: setup ## Two homes behind NAT, a gateway and an office LAN in network names
 test: setup ## All tests
 	@$(BIN)/pytest -n 2 -q $(ARGS)
 
+compiled: setup ## The SIP core compiled into build/compiled, for those with a C compiler: see docs/performance.md
+	@$(BIN)/python tools/compile_core.py
+
 lint: setup ## Style, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy src tests bench
+	@$(BIN)/mypy src tests bench tools
 
 format: setup ## Put style and format right
 	@$(BIN)/ruff check --fix .

@@ -60,9 +60,16 @@ class Server:
     address: str
 
 
+@cache
+def missing_compiled() -> str:
+    """Why the compiled gateway cannot run, "" when it can."""
+    check = [sys.executable, str(REPOSITORY / "tools" / "compile_core.py"), "--check"]
+    return "build/compiled is not up to date; make compiled" if subprocess.run(check).returncode else ""
+
+
 @contextmanager
-def gateway(load: Load) -> Iterator[Server]:
-    """Our gateway with all users as devices of one ICP."""
+def gateway(load: Load, *, compiled: bool = False) -> Iterator[Server]:
+    """Our gateway with all users as devices of one ICP, its core interpreted or compiled."""
     folder, network = load.folder, load.network
     devices = "".join(
         f'[[device]]\nusername = "user{n}"\npassword = "{PASSWORD}"\nicp = "Node 1"\nicp_username = "{10000 + n}"\n'
@@ -72,6 +79,8 @@ def gateway(load: Load) -> Iterator[Server]:
     outside, inside = network.at("10.1"), network.at("20.1")
     (folder / "gateway.toml").write_text(GATEWAY.format(folder=folder, outside=outside, inside=inside))
     command = [sys.executable, "-m", "opx", "gateway", "run", "--config", str(folder / "gateway.toml")]
+    if compiled:
+        command = ["env", f"PYTHONPATH={REPOSITORY / 'build' / 'compiled'}", *command]
     with PinnedProgram(command, folder / "server.txt", core=server_core()) as program:
         program.wait_for("ready:")
         yield Server(program, f"{outside}:5060")

@@ -3,7 +3,7 @@
 set -eu
 
 packages="sip-tester baresip-core kamailio kamailio-extra-modules rtpengine-daemon nftables iproute2 conntrack
-    haproxy postgresql chromium libnss3-tools fonts-dejavu-core"
+    haproxy postgresql chromium libnss3-tools fonts-dejavu-core gcc libc6-dev python3-dev"
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing="$missing $package"

@@ -1,6 +1,8 @@
 """Transfers (REFER) across the gateway: passed on where the other side can, carried out here where an ICP cannot."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import count
 
 from opx.gateway.media.interface import Side
 from opx.gateway.repository import DeviceRecord
@@ -10,9 +12,10 @@ from opx.gateway.signalling.directory import Directory
 from opx.gateway.signalling.icps import IcpLink
 from opx.gateway.signalling.identity import MAX_NUMBER
 from opx.gateway.signalling.legs import call_icp
+from opx.gateway.signalling.nodes import Node
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.agent import UserAgent
-from opx.sip.bridge import Bridge, CallReport
+from opx.sip.bridge import Bridge, CallReport, End
 from opx.sip.events import SessionEvent, TransferAsked
 from opx.sip.flow import host_port
 from opx.sip.replaces import ReferTo, Replaces
@@ -45,7 +48,8 @@ class Transfers:
         self._directory = directory
         self._links = links
         self._timeline = timeline
-        self._joined: dict[Bridge, int] = {}
+        self._serials = count(1)
+        self._joined: dict[int, tuple[int, Bridge]] = {}
         self._trying: dict[str, tuple[int, BlindTransfer | AttendedTransfer | None]] = {}
         self._left: dict[str, int] = {}
 
@@ -55,7 +59,8 @@ class Transfers:
 
     def of(self, device_id: int) -> int:
         """How many of these a device has made."""
-        return sum(1 for owners in (self._joined, self._left) for owner in owners.values() if owner == device_id)
+        joined = sum(1 for owner, _ in self._joined.values() if owner == device_id)
+        return joined + sum(1 for owner in self._left.values() if owner == device_id)
 
     def busy(self, call: Call) -> bool:
         """The ICP's leg of a call is about to get another partner."""
@@ -90,12 +95,12 @@ class Transfers:
     def drop(self, device_id: int, why: str) -> None:
         """The device may not call any more."""
         self._give_up([trying for owner, trying in self._trying.values() if owner == device_id])
-        for bridge in [bridge for bridge, owner in self._joined.items() if owner == device_id]:
+        for bridge in [bridge for owner, bridge in self._joined.values() if owner == device_id]:
             bridge.hang_up(why)
 
     def hang_up_all(self, why: str) -> None:
         self._give_up([trying for _, trying in self._trying.values()])
-        for bridge in list(self._joined):
+        for _, bridge in list(self._joined.values()):
             bridge.hang_up(why)
 
     @staticmethod
@@ -137,14 +142,22 @@ class Transfers:
             leg.answer_transfer(event.id, 491)
             return
         target = ReferTo(_at(link.node_of(partner.route, device.id).domain, number), replaces)
+        partner.refer(target, partial(self._referred, call, device, link, leg, event, consultation))
 
-        def final(status: int) -> None:
-            if status in NO_REFER:
-                self._carry_out(call, device, link, leg, event, consultation)
-            else:
-                self._answer(call, leg, event, status)
-
-        partner.refer(target, final)
+    def _referred(
+        self,
+        call: Call,
+        device: DeviceRecord,
+        link: IcpLink,
+        leg: Session,
+        event: TransferAsked,
+        consultation: Call | None,
+        status: int,
+    ) -> None:
+        if status in NO_REFER:
+            self._carry_out(call, device, link, leg, event, consultation)
+        else:
+            self._answer(call, leg, event, status)
 
     def _answer(self, call: Call, leg: Session, event: TransferAsked, status: int) -> None:
         if status >= 300:
@@ -170,7 +183,7 @@ class Transfers:
         domain = host_port(self._set_agent.local)
         phone.refer(
             ReferTo(_at(domain, event.refer_to.number), replaces),
-            lambda status: self._answer(call, leg, event, status),
+            partial(self._answer, call, leg, event),
         )
 
     # --- the ICP has no REFER
@@ -192,36 +205,49 @@ class Transfers:
             leg.answer_transfer(event.id, 491)
             return
         leg.answer_transfer(event.id, 202)
-        bridge = self._new_bridge(device.id, number)
+        serial = next(self._serials)
+        bridge = self._new_bridge(serial, device.id, number)
         call.retain_icp_leg(True)
-
-        def done(status: int, over: bool) -> None:
-            self._progress(call, leg, number, status, over)
-            if not over:
-                return
-            self._forget(call)
-            call.retain_icp_leg(False)
-            if status < 300:
-                self._joined[bridge] = device.id
-                for each in (call, consultation):
-                    if each is not None:
-                        each.release_icp_leg(f"transferred to {number}")
-            elif call.bridge.over:
-                # The set has left it to us, and there is nobody to go back to.
-                partner.hang_up()
-
+        done = partial(self._carried_out, call, consultation, leg, partner, number, serial, bridge)
         if consultation is not None:
             self._connect(call, partner, consultation, bridge, done)
             return
-
         node = link.node_of(partner.route, device.id)
-
-        def place(listener: Callable[[SessionEvent], None]) -> Session:
-            return call_icp(self._icp_agent, listener, device, node, number, offer=b"", reliable=False)
-
-        transfer = BlindTransfer(partner, bridge, place, done)
+        transfer = BlindTransfer(partner, bridge, partial(self._call_target, device, node, number), done)
         if not transfer.over:
             self._trying[call.call_id] = (device.id, transfer)
+
+    def _call_target(
+        self, device: DeviceRecord, node: Node, number: str, listener: Callable[[SessionEvent], None]
+    ) -> Session:
+        return call_icp(self._icp_agent, listener, device, node, number, offer=b"", reliable=False)
+
+    def _carried_out(
+        self,
+        call: Call,
+        consultation: Call | None,
+        leg: Session,
+        partner: Session,
+        number: str,
+        serial: int,
+        bridge: Bridge,
+        status: int,
+        over: bool,
+    ) -> None:
+        """How a transfer goes that is carried out here."""
+        self._progress(call, leg, number, status, over)
+        if not over:
+            return
+        self._forget(call)
+        call.retain_icp_leg(False)
+        if status < 300:
+            self._joined[serial] = (call.device_id, bridge)
+            for each in (call, consultation):
+                if each is not None:
+                    each.release_icp_leg(f"transferred to {number}")
+        elif call.bridge.over:
+            # The set has left it to us, and there is nobody to go back to.
+            partner.hang_up()
 
     def _connect(
         self, call: Call, partner: Session, consultation: Call, bridge: Bridge, done: Callable[[int, bool], None]
@@ -231,30 +257,34 @@ class Transfers:
             done(480, True)
             return
         consultation.retain_icp_leg(True)
-
-        def joined(status: int, over: bool) -> None:
-            self._forget(consultation)
-            consultation.retain_icp_leg(False)
-            done(status, over)
-            if status >= 300 and consultation.bridge.over:
-                other.hang_up()
-
-        transfer = AttendedTransfer(partner, other, bridge, joined)
+        transfer = AttendedTransfer(partner, other, bridge, partial(self._connected, consultation, other, done))
         if not transfer.over:
             for each in (call, consultation):
                 self._trying[each.call_id] = (call.device_id, transfer)
+
+    def _connected(
+        self, consultation: Call, other: Session, done: Callable[[int, bool], None], status: int, over: bool
+    ) -> None:
+        self._forget(consultation)
+        consultation.retain_icp_leg(False)
+        done(status, over)
+        if status >= 300 and consultation.bridge.over:
+            other.hang_up()
 
     def _forget(self, call: Call) -> None:
         self._trying.pop(call.call_id, None)
         self._left.pop(call.call_id, None)
 
-    def _new_bridge(self, device_id: int, number: str) -> Bridge:
-        def on_end(report: CallReport) -> None:
-            self._joined.pop(bridge, None)
-            self._note(device_id, f"call transferred to {number} is over, {report.talked:.0f} s ({report.reason})")
+    def _new_bridge(self, serial: int, device_id: int, number: str) -> Bridge:
+        return Bridge(
+            translate=_as_it_is,
+            on_end=partial(self._joined_over, serial, device_id, number),
+            now=lambda: self._icp_agent.now,
+        )
 
-        bridge = Bridge(translate=lambda end, sdp: sdp, on_end=on_end, now=lambda: self._icp_agent.now)
-        return bridge
+    def _joined_over(self, serial: int, device_id: int, number: str, report: CallReport) -> None:
+        self._joined.pop(serial, None)
+        self._note(device_id, f"call transferred to {number} is over, {report.talked:.0f} s ({report.reason})")
 
     def _progress(self, call: Call, leg: Session, number: str, status: int, over: bool) -> None:
         leg.notify_transfer(status, over)
@@ -263,6 +293,11 @@ class Transfers:
 
     def _note(self, device_id: int, text: str) -> None:
         self._timeline.add(device_id, Kind.CALL, text)
+
+
+def _as_it_is(end: End, sdp: bytes) -> bytes:
+    """Both ends lie at the ICP."""
+    return sdp
 
 
 def _at(domain: str, number: str) -> Uri:
