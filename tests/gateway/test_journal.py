@@ -87,6 +87,22 @@ async def test_bytes_that_are_no_text_do_not_stop_a_batch(tmp_path: Path) -> Non
         assert await repository.bindings() == [plain]
 
 
+async def test_a_binding_too_long_for_a_database_is_left_out_and_the_others_written(tmp_path: Path) -> None:
+    async with opened(tmp_path) as repository:
+        device, _ = await (await with_icp(repository)).put_device(SPEC)
+        longest = binding(device.id, "é" * 512, instance="i" * 255, call_id="c" * 255)
+        await repository.write(
+            bindings=[
+                longest,
+                binding(device.id, "c" * 513),
+                binding(device.id, "one", instance="i" * 256),
+                binding(device.id, "two", call_id="c" * 256),
+            ]
+        )
+
+        assert await repository.bindings() == [longest]
+
+
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_text_of_a_message_can_be_stored(text: str) -> None:
     kept = storable(text)

@@ -196,6 +196,7 @@ def test_relative_paths_start_at_the_file_and_absolute_ones_stay(tmp_path: Path)
     assert read.key_file == Path("/etc/opx/g.key")
     assert read.control_socket == tmp_path / "gateway.sock"
     assert read.import_file is None
+    assert read.spool_path == tmp_path / "data" / "g.spool"
     assert read.database_place.url.database == str(tmp_path / "data" / "g.db")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from opx.config import parse_settings
-from opx.gateway.repository import DeviceSpec
+from opx.gateway.repository import DeviceSpec, Repository
 from opx.gateway.service import GatewayService
 from opx.gateway.settings import GatewaySettings
 from opx.gateway.signalling.timeline import Entry
@@ -72,8 +72,9 @@ token_file = "{self.folder}/pbx.token"
         self.pbx = PbxService(settings, on_event=self.pbx_events.append)
         await self.pbx.start()
 
-    def gateway_settings(self) -> GatewaySettings:
-        text = f"""
+    def gateway_text(self) -> str:
+        """Its settings file."""
+        return f"""
 database = "{DATABASES.setting(self.folder / "gateway.db")}"
 key_file = "{self.folder}/gateway.key"
 control_socket = "{self.folder}/gateway.sock"
@@ -82,18 +83,23 @@ address = "{self.outside}"
 [icp_side]
 address = "{self.inside}"
 {self.extra_gateway}"""
-        return parse_settings(GatewaySettings, text, "gateway.toml")
+
+    def gateway_settings(self) -> GatewaySettings:
+        return parse_settings(GatewaySettings, self.gateway_text(), "gateway.toml")
 
     async def start_gateway(self) -> None:
         self.gateway = GatewayService(self.gateway_settings(), on_entry=self.entries.append)
         await self.gateway.start()
-        repository = self.gateway.repository
+        await self.fill(self.gateway.repository)
+        await self.gateway.reload()
+
+    async def fill(self, repository: Repository) -> None:
+        """The ICP and the devices."""
         await repository.put_icp("Node 1", "MiVoice Office 250", self.pbx_address, 5060, "UDP")
         for n in self.remote:
             await repository.put_device(
                 DeviceSpec(f"tw{n}", f"set-{n}-Secret", "Node 1", f"100{n}", f"icp-100{n}-Secret")
             )
-        await self.gateway.reload()
 
 
 @asynccontextmanager

@@ -97,6 +97,11 @@ class PostgresServer:
                 start_new_session=True,
                 **self._as_user(),  # type: ignore[call-overload]
             )
+        self.wait()
+
+    def wait(self) -> None:
+        """Until it lets clients in."""
+        assert self._process is not None
         end = time.monotonic() + PATIENCE
         while self._try("SELECT 1").returncode != 0:
             assert self._process.poll() is None and time.monotonic() < end, (self.folder / "log").read_text()

@@ -15,6 +15,11 @@ MAX_DEVICE_ENTRIES = 1000
 TRIM_EVERY = 50
 """Entries of a device after which its older ones are looked for again: counting them costs more than writing one."""
 MAX_USER_AGENT = 255
+MAX_CONTACT = 512
+MAX_INSTANCE = 255
+MAX_CALL_ID = 255
+"""What phones send that is longer does not fit into a key or a column: such a binding is not kept, and after a restart
+its phone has to register anew."""
 MAX_TIMELINE_TEXT = 512
 _CHUNK = 500
 """Keys in one statement; databases bound the number of parameters."""
@@ -72,7 +77,11 @@ async def write(
     known = await _known(connection, wanted - {None})
     # Deleted and inserted instead of merged: the same two statements on every database, without a query per row.
     contacts = {(device_id, storable(contact)) for device_id, contact in gone}
-    kept = {(row.device_id, storable(row.contact)): _values(row) for row in bindings if row.device_id in known}
+    kept = {
+        (row.device_id, storable(row.contact)): _values(row)
+        for row in bindings
+        if row.device_id in known and _fits(row)
+    }
     contacts.update((row.device_id, storable(row.contact)) for row in bindings)
     await _many(connection, _DROP_BINDING, ("device_id", "contact"), contacts)
     await _many(connection, insert(Binding), BindingRow.__slots__, kept.values())
@@ -148,6 +157,14 @@ async def _known(connection: AsyncConnection, wanted: set[int | None]) -> set[in
     if len(wanted) <= _CHUNK:
         query = query.where(Device.id.in_(wanted))
     return {None, *(await connection.scalars(query))}
+
+
+def _fits(row: BindingRow) -> bool:
+    return (
+        len(storable(row.contact)) <= MAX_CONTACT
+        and len(storable(row.instance)) <= MAX_INSTANCE
+        and len(storable(row.call_id)) <= MAX_CALL_ID
+    )
 
 
 def _values(row: BindingRow | IcpBindingRow | TimelineRow) -> tuple[object, ...]:

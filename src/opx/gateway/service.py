@@ -37,6 +37,7 @@ from opx.gateway.signalling.relayed_subscription import RenewalPolicy
 from opx.gateway.signalling.signalling import Signalling, SignallingPolicy
 from opx.gateway.signalling.subscriptions import SubscriptionPolicy
 from opx.gateway.signalling.timeline import Entry, Timeline
+from opx.gateway.spool import Spool
 from opx.gateway.web.keeper import WebProcess
 from opx.gateway.writer import WriteBehind
 from opx.sip.digest import Algorithm, DigestVerifier
@@ -90,7 +91,10 @@ class GatewayService:
         stack.push_async_callback(self.repository.close)
         if settings.import_file is not None:
             await import_file(self.repository, settings.import_file, permit_weak=settings.permit_weak_passwords)
-        self.writer = WriteBehind(self.repository)
+        spool = Spool(settings.spool_path)
+        stack.callback(spool.close)
+        self.writer = WriteBehind(self.repository, spool=spool)
+        await self.writer.take_over()
         self.writer.start()
         stack.push_async_callback(self.writer.stop)
         self.clock = WheelClock(gap=settings.limits.gather)

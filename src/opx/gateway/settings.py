@@ -317,6 +317,9 @@ class GatewaySettings(Table):
     """Opens the secrets in the database. Back it up apart from that."""
     control_socket: Path = Path("gateway.sock")
     """Where `opx gateway` tells the running gateway what has changed."""
+    spool: Path | None = None
+    """Registrations that the database does not have yet, so that none is lost when the process is killed. Left out:
+    beside the database, or beside the key file where that is on a server."""
     import_file: Path | None = None
     """ICPs and devices to take over at every start."""
     permit_weak_passwords: bool = False
@@ -404,6 +407,13 @@ class GatewaySettings(Table):
     def certificate_names(self) -> tuple[str, ...]:
         """Of the web face's HTTPS server."""
         return tuple(dict.fromkeys((self.web_address, *self.certificates.names)))
+
+    @property
+    def spool_path(self) -> Path:
+        if self.spool is not None:
+            return self.spool
+        kept = self.database if isinstance(self.database, Path) else self.key_file
+        return kept.with_suffix(".spool")
 
     @property
     def database_place(self) -> Place:

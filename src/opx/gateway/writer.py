@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from itertools import islice
 
 from opx.gateway.repository import BindingRow, IcpBindingRow, Repository, TimelineRow
+from opx.gateway.spool import Spool
 
 BACKOFF_MIN = 1.0
 """Seconds until the first try after one that failed; doubled with each further one."""
@@ -19,7 +20,8 @@ class WriteBehind:
 
     Newer states of a binding replace older ones that were not written yet. When the database fails, everything is kept
     for the next try; timeline entries beyond `max_timeline` are dropped, the newest first, and counted in `dropped`.
-    `interval` is the time in seconds from the first change to its write, `sleep` what passes the time.
+    `interval` is the time in seconds from the first change to its write, `sleep` what passes the time. With a `spool`
+    states of bindings outlive this process, however it ends: `start` takes over what another one has left there.
     """
 
     def __init__(
@@ -28,12 +30,14 @@ class WriteBehind:
         *,
         interval: float = 0.5,
         max_timeline: int = 10_000,
+        spool: Spool | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.dropped = 0
         self._repository = repository
         self._interval = interval
         self._max_timeline = max_timeline
+        self._spool = spool
         self._sleep = sleep
         self._bindings: dict[tuple[int, str], BindingRow | None] = {}
         self._icp_bindings: dict[int, IcpBindingRow | None] = {}
@@ -47,6 +51,12 @@ class WriteBehind:
     def unwritten(self) -> int:
         """Changes and entries that wait for their write."""
         return len(self._bindings) + len(self._icp_bindings) + len(self._timeline)
+
+    async def take_over(self) -> None:
+        """Write what a process that was killed has left in the spool. OSError, or whatever the database raises."""
+        if self._spool is not None:
+            self._bindings, self._icp_bindings = await asyncio.to_thread(self._spool.load)
+            await self.flush()
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -63,19 +73,28 @@ class WriteBehind:
             log.exception("the database cannot be written; lost: %d changes of bindings, %d timeline entries", *lost)
 
     def save_binding(self, row: BindingRow) -> None:
-        self._bindings[row.device_id, row.contact] = row
-        self._due.set()
+        """Kept, whatever becomes of this process, when this returns; the same for the three below."""
+        self._keep_binding(row.device_id, row.contact, row)
 
     def delete_binding(self, device_id: int, contact: str) -> None:
-        self._bindings[device_id, contact] = None
-        self._due.set()
+        self._keep_binding(device_id, contact, None)
 
     def save_icp_binding(self, row: IcpBindingRow) -> None:
-        self._icp_bindings[row.device_id] = row
-        self._due.set()
+        self._keep_icp_binding(row.device_id, row)
 
     def delete_icp_binding(self, device_id: int) -> None:
-        self._icp_bindings[device_id] = None
+        self._keep_icp_binding(device_id, None)
+
+    def _keep_binding(self, device_id: int, contact: str, row: BindingRow | None) -> None:
+        self._bindings[device_id, contact] = row
+        if self._spool is not None:
+            self._spool.add_binding(device_id, contact, row)
+        self._due.set()
+
+    def _keep_icp_binding(self, device_id: int, row: IcpBindingRow | None) -> None:
+        self._icp_bindings[device_id] = row
+        if self._spool is not None:
+            self._spool.add_icp_binding(device_id, row)
         self._due.set()
 
     def add_timeline(self, row: TimelineRow) -> None:
@@ -95,6 +114,7 @@ class WriteBehind:
             bindings, self._bindings = self._bindings, {}
             icp_bindings, self._icp_bindings = self._icp_bindings, {}
             timeline, self._timeline = self._timeline, []
+            turned = self._spool.turn() if self._spool is not None else 0
             if not (bindings or icp_bindings or timeline):
                 return
             try:
@@ -111,7 +131,11 @@ class WriteBehind:
                 self.dropped += max(0, len(timeline) + len(self._timeline) - self._max_timeline)
                 timeline.extend(islice(self._timeline, max(0, self._max_timeline - len(timeline))))
                 self._timeline = timeline
+                if self._spool is not None:
+                    self._spool.bound(self._bindings, self._icp_bindings)
                 raise
+            if self._spool is not None:
+                self._spool.written(turned)
 
     async def _run(self) -> None:
         delay = self._interval
