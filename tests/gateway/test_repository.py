@@ -12,9 +12,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from opx.gateway.models import Base
 from opx.gateway.records import BatchError, DeviceRecord, DeviceSpec, IcpSpec, NodeAddress, RepositoryError
 from opx.gateway.repository import MIGRATIONS, Repository
+from opx.gateway.tables import METADATA
 from opx.sip.digest import Algorithm, ha1
 from opx.store.migrations import migrate
 from opx.store.secrets import Sealer, SecretsError, load_key
@@ -76,7 +76,7 @@ async def test_the_migrations_make_exactly_the_tables_of_the_models(tmp_path: Pa
         engine = engine_in(tmp_path)
 
         def differences(connection: Connection) -> object:
-            return compare_metadata(MigrationContext.configure(connection), Base.metadata)
+            return compare_metadata(MigrationContext.configure(connection), METADATA)
 
         try:
             async with engine.connect() as connection:

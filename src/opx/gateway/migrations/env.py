@@ -2,15 +2,11 @@
 
 from alembic import context
 
-from opx.gateway.console.models import CONSOLE
-from opx.gateway.models import Base
-
-# Rooms that keep tables of their own name them here, so that all are part of the metadata.
-ROOMS = (CONSOLE,)
+from opx.gateway.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=METADATA,
     render_as_batch=True,
 )
 context.run_migrations()
