@@ -297,3 +297,32 @@ def test_a_registration_waits_as_long_as_the_icp_says_within_bounds(given: int, 
     assert least <= site.wire.wheel.now - tried <= most
     site.wire.advance(301)
     assert phone.registration.registered
+
+
+# --- what an answered call owes its ICP
+
+
+def test_the_ack_of_an_answer_repeats_the_credentials_of_its_invite() -> None:
+    site, phone = registered()
+    phone.call("1002")
+    site.icp.sessions[-1].accept(description("10.9.8.101", 6100))
+    site.wire.deliver()
+    to_icp = [carried.message for carried in site.wire.log if carried.target == (ICP, 5060)]
+    invite = [message for message in to_icp if isinstance(message, Request) and message.method == "INVITE"][-1]
+    ack = [message for message in to_icp if isinstance(message, Request) and message.method == "ACK"][-1]
+    assert invite.get("proxy-authorization")
+    assert ack.get_all("proxy-authorization") == invite.get_all("proxy-authorization")
+
+
+@pytest.mark.parametrize(("header", "value"), [("contact", "<sip:"), ("record-route", "nowhere")])
+def test_an_answer_that_says_nothing_usable_of_where_it_is_gets_its_ack_and_its_bye(header: str, value: str) -> None:
+    site, phone = registered()
+    site.icp.says["INVITE"] = (200, ((header, value),))
+    phone.call("1002")
+    methods = [
+        carried.message.method
+        for carried in site.wire.log
+        if carried.target == (ICP, 5060) and isinstance(carried.message, Request)
+    ]
+    assert methods[-2:] == ["ACK", "BYE"]
+    assert phone.events[-1] == events.Refused(502)

@@ -81,6 +81,23 @@ class Dialog:
         )
 
     @classmethod
+    def as_asked(cls, request: Request, response: Response, local_contact: str) -> "Dialog":
+        """The dialog with whoever answered `request` where that was sent, for a response whose Contact or Record-Route
+        cannot be read: good for ending it. The response has a To tag."""
+        return cls(
+            call_id=request.call_id,
+            local=request.get("from") or "",
+            remote=response.get("to") or "",
+            local_tag=request.from_tag,
+            remote_tag=response.to_tag,
+            local_contact=local_contact,
+            remote_target=request.uri,
+            route_set=[],
+            local_seq=request.cseq.number,
+            remote_seq=None,
+        )
+
+    @classmethod
     def as_server(cls, request: Request, local_tag: str, local_contact: str) -> "Dialog":
         """The dialog that answering `request` makes (section 12.1.1). RemoteProtocolError without a Contact.
 

@@ -15,7 +15,7 @@ from opx.sip.reliable import rseq_of
 from opx.sip.session_timer import SessionTimer
 from opx.sip.timers import Timer
 from opx.sip.transactions import Failure
-from opx.sip.usage import DialogUsage
+from opx.sip.usage import DialogUsage, vouch
 
 MAX_FORKS = 16
 """Early dialogs of one call; a hunt group of phones that ring together is smaller."""
@@ -79,7 +79,7 @@ class OutgoingInvite:
         self._patience_timer: Timer | None = None
         if patience is not None:
             self._patience_timer = self._agent.wheel.schedule(patience, self._on_patience_over)
-        self._request = invite
+        self._request = usage.invite = invite
         self._exchange: Exchange | None = None
         self._send()
 
@@ -228,6 +228,7 @@ class OutgoingInvite:
         try:
             dialog = self._dialog_of(response)
         except RemoteProtocolError:
+            self._end_unreadable(response)
             self._refuse(events.Refused(502, local=True))
             return
         self._answered = dialog
@@ -246,12 +247,26 @@ class OutgoingInvite:
         try:
             fork = self._dialog_of(response)
         except RemoteProtocolError:
-            return
+            self._end_unreadable(response)
+        else:
+            self._end_fork(fork, response)
+
+    def _end_unreadable(self, response: Response) -> None:
+        """A callee whose answer says nothing usable of where it is still waits for an ACK, and believes in a call."""
+        if response.to_tag:
+            self._end_fork(Dialog.as_asked(self._request, response, self._usage.contact), response)
+
+    def _end_fork(self, fork: Dialog, response: Response) -> None:
         flow = self._usage.way(fork)
         if flow is not None:
             ack = fork.request("ACK", cseq=response.cseq.number)
+            vouch(ack, self._request)
             self._agent.layer.send_ack(ack, flow)
-            self._usage.send(fork.request("BYE"), lambda outcome: None, fork)
+            self._usage.send(fork.request("BYE"), _whatever, fork)
+
+
+def _whatever(outcome: Outcome) -> None:
+    """A call that is not wanted is over, whatever the peer says to it."""
 
 
 def build_invite(

@@ -16,7 +16,7 @@ from opx.sip.message import Request, Response
 class DialogUsage:
     """See the module. `dialog` is None until there is one."""
 
-    __slots__ = ("_allow", "_open", "_supported", "agent", "contact", "credentials", "dialog", "route")
+    __slots__ = ("_allow", "_open", "_supported", "agent", "contact", "credentials", "dialog", "invite", "route")
 
     def __init__(
         self, agent: UserAgent, route: Flow | Destination, contact: str, credentials: DigestClient | None
@@ -27,6 +27,8 @@ class DialogUsage:
         self.contact = contact
         self.credentials = credentials
         self.dialog: Dialog | None = None
+        self.invite: Request | None = None
+        """The INVITE whose 2xx is still to be acknowledged."""
         self._allow: list[str] = []
         self._supported: list[str] = []
         self._open: list[Dialog] = []
@@ -73,6 +75,8 @@ class DialogUsage:
     ) -> Exchange:
         """Send a request within the session's dialog, or within one of its early dialogs."""
         inside = dialog or self.need()
+        if request.method == "INVITE":
+            self.invite = request
 
         def next_cseq() -> int:
             inside.local_seq += 1
@@ -94,6 +98,16 @@ class DialogUsage:
     def send_ack(self, number: int, sdp: bytes) -> "tuple[Flow, bytes] | None":
         """Acknowledge a 2xx; returns what was sent, for repeats. None when there is no way to the peer."""
         ack = self.need().request("ACK", cseq=number)
+        if self.invite is not None:
+            vouch(ack, self.invite)
+            self.invite = None
         attach_sdp(ack, sdp)
         flow = self.way()
         return (flow, self.agent.layer.send_ack(ack, flow)) if flow is not None else None
+
+
+def vouch(ack: Request, invite: Request) -> None:
+    """The ACK of a 2xx cannot be challenged, and so repeats the credentials of its INVITE (RFC 3261 section 22.1)."""
+    for name in ("authorization", "proxy-authorization"):
+        for value in invite.get_all(name):
+            ack.add(name, value)

@@ -17,7 +17,7 @@ from opx.sip.errors import RemoteProtocolError
 from opx.sip.events import Progress, Refused, SessionEvent
 from opx.sip.locating import NEXT_SERVER_STATUSES
 from opx.sip.session import Headers, Session
-from opx.sip.uri import Uri
+from opx.sip.uri import Uri, is_user
 
 FOLLOWED = frozenset((300, 301, 302))
 """Redirections to other addresses; 305 names a proxy and 380 another service (RFC 3261 section 21.3)."""
@@ -162,9 +162,9 @@ class IcpCall:
                 uri = Uri.parse(target)
             except RemoteProtocolError:
                 continue
-            number = uri.user if uri.scheme in ("sip", "sips") else uri.opaque.partition(";")[0]
+            number = (uri.user or "") if uri.scheme in ("sip", "sips") else uri.opaque.partition(";")[0]
             named = self._link.node_named(uri.host, uri.port)
-            if number and len(number) <= MAX_NUMBER and uri.scheme in ("sip", "sips", "tel"):
+            if uri.scheme in ("sip", "sips", "tel") and 0 < len(number) <= MAX_NUMBER and is_user(number):
                 found.append((number, named if named is not None and named.usable else node))
         return found
 
