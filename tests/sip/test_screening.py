@@ -247,7 +247,7 @@ def test_a_call_by_a_way_that_cannot_be_read_is_refused_at_once(route: str) -> N
     assert subject.agent.dialogs == 0
 
 
-def test_an_answer_by_a_way_that_cannot_be_read_is_no_answer() -> None:
+def test_an_answer_by_a_way_that_cannot_be_read_is_acknowledged_and_ended() -> None:
     subject = Subject()
     heard: list[events.SessionEvent] = []
     Session.call(
@@ -266,5 +266,7 @@ def test_an_answer_by_a_way_that_cannot_be_read_is_no_answer() -> None:
     answer = invite.reply(200, to_tag="theirs")
     answer.add("contact", "<sip:peer@192.0.2.77>")
     answer.add("record-route", "<sip:%00;lr>")
-    assert subject.hear(answer.encode()) == []
+    subject.agent.receive(answer.encode(), subject.flow)
+    sent_then = [data.split(b"\r\n", 1)[0] for _, data in subject.agent.take_outgoing()]
+    assert sent_then == [b"ACK sip:peer@192.0.2.77 SIP/2.0", b"BYE sip:peer@192.0.2.77 SIP/2.0"]
     assert heard == [events.Refused(502, local=True)]
