@@ -14,6 +14,10 @@ from opx.gateway.control.lag import LagMeter
 from opx.gateway.control.live import LiveView
 from opx.gateway.control.protocol import Counter, Done, NotAllowed, TakeSettings
 from opx.gateway.control.server import ControlServer, Handler
+from opx.gateway.forwarding.desk import ForwardingDesk
+from opx.gateway.forwarding.repository import ForwardRepository
+from opx.gateway.forwarding.service import Forwarding
+from opx.gateway.forwarding.site import site_of
 from opx.gateway.importing import import_file
 from opx.gateway.live_settings import CannotTake, at_once
 from opx.gateway.media.client import WorkerPool
@@ -111,9 +115,11 @@ class GatewayService:
         self.icp_stack.attach(self.signalling.icp_agent)
         self.names = _names(settings, self.signalling)
         stack.push_async_callback(self.names.stop)
+        rules = ForwardRepository(self.repository.engine, site_of(settings))
+        self.forwarding = Forwarding(settings.forwarding, rules, settings.control_socket, self._forwarding_news)
         if settings.database_place.server is not None:
             # Before what there is is read: nothing that is changed afterwards is missed.
-            self.feed = ChangeFeed(settings.database_place, self.reload)
+            self.feed = ChangeFeed(settings.database_place, self._changed)
             await self.feed.start()
             stack.push_async_callback(self.feed.stop)
         await self.reload()
@@ -129,6 +135,9 @@ class GatewayService:
         self.control = self._control()
         await self.control.start()
         stack.push_async_callback(self.control.stop)
+        # Behind the control socket, which no two gateways have: the forwarding workers of the other one are not ours.
+        stack.push_async_callback(self.forwarding.stop)
+        await self.forwarding.start()
         if self.web is not None:
             stack.push_async_callback(self.web.stop)
             await self.web.start()
@@ -174,11 +183,15 @@ class GatewayService:
             self.driver,
             LiveView(self.signalling, self.clock.loop.time),
             self.lag,
-            reload=self.reload,
+            reload=self._changed,
             unwritten=lambda: self.writer.unwritten,
             counters=self._counters,
         )
-        handlers = {**desk.handlers, TakeSettings.name: Handler(TakeSettings, self._take_settings)}
+        handlers = {
+            **desk.handlers,
+            **ForwardingDesk(self.forwarding).handlers,
+            TakeSettings.name: Handler(TakeSettings, self._take_settings),
+        }
         return ControlServer(self.settings.control_socket, handlers)
 
     async def _take_settings(self, question: TakeSettings) -> Done:
@@ -194,6 +207,13 @@ class GatewayService:
     def _counters(self) -> list[Counter]:
         stacks = {"set": self.set_stack, "icp": self.icp_stack}
         return counters(self.signalling, self.counting, stacks, self.writer, self.lag)
+
+    async def _changed(self) -> None:
+        await self.reload()
+        await self.forwarding.changed()
+
+    def _forwarding_news(self, text: str) -> None:
+        self.writer.add_timeline(TimelineRow(None, time.time(), "forwarding", text[:512]))
 
     async def reload(self) -> None:
         """Take over what the database holds now."""

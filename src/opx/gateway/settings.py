@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from opx.gateway.forwarding.settings import ForwardingSettings
 from opx.gateway.settings_fields import (
     DialledNumber,
     Dscp,
@@ -341,6 +342,7 @@ class GatewaySettings(Table):
     certificates: Certificates = Certificates()
     postgresql: Postgresql = Postgresql()
     web: Web = Web()
+    forwarding: ForwardingSettings = ForwardingSettings()
 
     @field_validator("key_file")
     @classmethod
@@ -397,6 +399,18 @@ class GatewaySettings(Table):
             at = value.address or (face.address if side == "icp_side" else None)
             if at == face.address and value.port == face.port:
                 raise ValueError(f"port {value.port} is {side}.port on the same address; expected another one")
+        return value
+
+    @field_validator("forwarding")
+    @classmethod
+    def _in_the_kernel(cls, value: ForwardingSettings, info: ValidationInfo) -> ForwardingSettings:
+        for side in ("set_side", "icp_side"):
+            face = info.data.get(side)
+            if value.driver == "nftables" and face is not None and ipaddress.ip_address(face.address).is_loopback:
+                raise ValueError(
+                    f'driver is "nftables" and {side}.address {face.address} loopback, where the kernel forwards '
+                    'nothing; expected "userspace" or "auto"'
+                )
         return value
 
     @property

@@ -7,6 +7,7 @@ import typer
 from opx.config import SettingsFile
 from opx.gateway.commands.common import CONFIG, ConfigOption, run_work, settings_of, tell_gateway, with_repository
 from opx.gateway.commands.devices import device_app
+from opx.gateway.commands.forwards import forward_app
 from opx.gateway.commands.icps import icp_app
 from opx.gateway.importing import import_file
 from opx.gateway.repository import MIGRATIONS, Repository
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(icp_app, name="icp")
 app.add_typer(device_app, name="device")
+app.add_typer(forward_app, name="forward")
 
 
 @app.command()

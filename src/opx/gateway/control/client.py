@@ -5,10 +5,11 @@ import json
 import logging
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from opx.gateway.control.forwards import AskForwards, AskOrigin, ForwardsLive, OriginFound
 from opx.gateway.control.protocol import (
     MAX_ANSWER,
     PAGE,
@@ -99,6 +100,14 @@ class ControlClient:
 
     async def counters(self) -> Counters:
         return await self._ask(AskCounters(), Counters)
+
+    async def forwards(self) -> ForwardsLive:
+        return await self._ask(AskForwards(), ForwardsLive, CHANGE_LIMIT)
+
+    async def origin(
+        self, address: str, port: int, *, host: tuple[str, int] | None = None, protocol: Literal["TCP", "UDP"] = "TCP"
+    ) -> OriginFound:
+        return await self._ask(AskOrigin(address=address, port=port, host=host, protocol=protocol), OriginFound)
 
     async def hang_up(self, call_id: str, reason: str) -> None:
         await self._ask(HangUp(call_id=call_id, reason=reason), Done, once=True)

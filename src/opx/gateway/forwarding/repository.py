@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -11,20 +11,14 @@ from opx.gateway.forwarding.checking import Site, check
 from opx.gateway.forwarding.models import ForwardRow
 from opx.gateway.forwarding.rules import Forward, ForwardError, ForwardSpec, Ports, Protocol, parse_sources
 from opx.gateway.models import Setting
+from opx.gateway.records import Conflict, Missing
 from opx.store.engine import for_reading
+from opx.store.notices import AnnouncingSession
 
 MAX_RULES = 500
 """Rules of one gateway; the guide needs seven."""
 _REVISION = "forwards"
-"""Key of the row that every writer changes first, so that of two that look for overlaps at once one waits."""
-
-
-class UnknownForward(ForwardError):
-    """There is no such rule."""
-
-
-class StaleForward(ForwardError):
-    """Somebody else has changed the rule since; the text says so to whoever comes second."""
+"""Key of the row that every writer changes first: of two that look for overlaps at once one waits for the other."""
 
 
 class ForwardRepository:
@@ -32,7 +26,7 @@ class ForwardRepository:
 
     def __init__(self, engine: AsyncEngine, site: Site) -> None:
         self._site = site
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False, sync_session_class=AnnouncingSession)
         self._reading = async_sessionmaker(for_reading(engine), expire_on_commit=False)
 
     @property
@@ -45,7 +39,7 @@ class ForwardRepository:
             return await _load(session)
 
     async def get(self, number: int) -> Forward:
-        """UnknownForward."""
+        """Missing."""
         async with self._reading() as session:
             row = await session.get(ForwardRow, number)
             if row is None:
@@ -61,7 +55,7 @@ class ForwardRepository:
             for spec in specs:
                 check(spec, self._site, known)
                 if len(known) == MAX_RULES:
-                    raise ForwardError(f"there are {MAX_RULES} rules already, which is all there may be")
+                    raise ForwardError(f"there are {MAX_RULES} rules already, and that is all there may be")
                 row = ForwardRow(version=1, **_values(spec))
                 session.add(row)
                 await session.flush()
@@ -69,31 +63,22 @@ class ForwardRepository:
                 known.append(_forward(row))
             return [_forward(row) for row in rows]
 
-    async def change(self, number: int, version: int, spec: ForwardSpec) -> Forward:
-        """UnknownForward, StaleForward when `version` is not the one it has now, ForwardError."""
+    async def change(self, number: int, spec: ForwardSpec, version: int | None = None) -> Forward:
+        """`version` is what the writer has seen; without it the last one wins. Missing, Conflict, ForwardError."""
         async with self._sessions.begin() as session:
             await _take_turn(session)
+            row = await _find(session, number, version)
             check(spec, self._site, await _load(session), number)
-            changed = await session.execute(
-                update(ForwardRow)
-                .where(ForwardRow.id == number, ForwardRow.version == version)
-                .values(version=version + 1, **_values(spec))
-                .returning(ForwardRow.id)
-            )
-            if changed.scalar() is None:
-                raise await _why_not(session, number)
-            return Forward(number, version + 1, spec)
+            for name, value in _values(spec).items():
+                setattr(row, name, value)
+            row.version += 1
+            return Forward(number, row.version, spec)
 
-    async def remove(self, number: int, version: int) -> None:
-        """UnknownForward, StaleForward."""
+    async def remove(self, number: int, version: int | None = None) -> None:
+        """Missing, Conflict."""
         async with self._sessions.begin() as session:
-            removed = await session.execute(
-                delete(ForwardRow)
-                .where(ForwardRow.id == number, ForwardRow.version == version)
-                .returning(ForwardRow.id)
-            )
-            if removed.scalar() is None:
-                raise await _why_not(session, number)
+            await _take_turn(session)
+            await session.delete(await _find(session, number, version))
 
 
 async def _take_turn(session: AsyncSession) -> None:
@@ -107,15 +92,17 @@ async def _load(session: AsyncSession) -> list[Forward]:
     return [_forward(row) for row in rows]
 
 
-async def _why_not(session: AsyncSession, number: int) -> ForwardError:
+async def _find(session: AsyncSession, number: int, version: int | None) -> ForwardRow:
     row = await session.get(ForwardRow, number)
     if row is None:
-        return _unknown(number)
-    return StaleForward(f"rule {number} was changed meanwhile, it is at version {row.version}; look at it again")
+        raise _unknown(number)
+    if version is not None and row.version != version:
+        raise Conflict(f"rule {number} was changed by somebody else; look at it again", row.version)
+    return row
 
 
-def _unknown(number: int) -> UnknownForward:
-    return UnknownForward(f"there is no port forwarding rule {number}")
+def _unknown(number: int) -> Missing:
+    return Missing(f"there is no port forwarding rule {number}")
 
 
 def _values(spec: ForwardSpec) -> dict[str, object]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from opx.gateway.records import RepositoryError
+
 MAX_PORT = 65535
 MAX_DESCRIPTION = 255
 MAX_SOURCES = 64
@@ -16,12 +18,8 @@ class Protocol(StrEnum):
     UDP = "UDP"
 
 
-class ForwardError(Exception):
+class ForwardError(RepositoryError):
     """A rule that cannot be; `field` names what is wrong with it, "" for the rule as a whole."""
-
-    def __init__(self, text: str, field: str = "") -> None:
-        super().__init__(text)
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True, order=True)

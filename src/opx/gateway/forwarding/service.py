@@ -55,6 +55,7 @@ class Forwarding:
         self._remark = ""
         self._problem = ""
         self._wish = Wish((), {})
+        self._applied = False
         self._problems: Mapping[int, str] = {}
         self._hindrances: Mapping[int, str] = {}
         self._ordering = asyncio.Lock()
@@ -79,11 +80,15 @@ class Forwarding:
         async with self._ordering:
             if self._driver is not None:
                 await self._driver.stop()
+                self._driver = None
 
     async def changed(self) -> None:
         """Take over what the database holds now."""
         async with self._ordering:
-            self._wish = wish(await self._repository.all(), self.site)
+            wanted = wish(await self._repository.all(), self.site)
+            if wanted == self._wish and not self._problem and not self._problems and self._applied:
+                return
+            self._wish = wanted
             await self._apply()
 
     async def status(self) -> ForwardingStatus:
@@ -141,6 +146,7 @@ class Forwarding:
         except ForwardingError as error:
             self._say_problem(str(error))
             return
+        self._applied = True
         self._say_problem("")
         for key, text in {**problems, **hindrances}.items():
             if text not in (self._problems.get(key), self._hindrances.get(key)):

@@ -2,15 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from opx.config import Settings
+from opx.gateway.settings_fields import Table
 
 
-class ForwardingSettings(Settings):
+class ForwardingSettings(Table):
     """How port forwarding is carried out; the rules themselves are in the database."""
-
-    model_config = ConfigDict(allow_inf_nan=False, validate_default=True)
 
     driver: Literal["auto", "userspace", "nftables"] = "auto"
     """auto: nftables where this process has the right to it and the addresses are not loopback; else userspace."""
