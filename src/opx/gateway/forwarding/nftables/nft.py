@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 
 from opx.gateway.forwarding.interface import ForwardingError
@@ -62,19 +63,19 @@ async def _list(what: list[str]) -> Listing:
 
 
 async def _run(arguments: list[str], text: str) -> str:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "nft",
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except OSError as error:
-        raise NftError(f"nft cannot be run: {error.strerror}") from None
+    # A file in memory, for a pipe would break where nft ends before it has read everything.
+    with os.fdopen(os.memfd_create("opx-nft"), "w+b") as rules:
+        rules.write(text.encode())
+        rules.seek(0)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "nft", *arguments, stdin=rules, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            )
+        except OSError as error:
+            raise NftError(f"nft cannot be run: {error.strerror}") from None
     try:
         async with asyncio.timeout(LIMIT):
-            output, errors = await process.communicate(text.encode())
+            output, errors = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
