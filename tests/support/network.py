@@ -12,6 +12,9 @@ FREE_PORTS = range(10_000, 32_000)
 """Below what Linux gives to sockets that ask for no port."""
 _given: set[int] = set()
 
+LISTENING = "0A"
+"""TCP's state in /proc/net/tcp."""
+
 
 @dataclass
 class LoopbackNetwork:
@@ -45,8 +48,11 @@ def claim_network() -> LoopbackNetwork:
 
 
 def _sockets_in(number: int) -> int:
-    """UDP sockets bound to addresses of 127.<number>; a program of a run that was killed may still have some."""
-    texts = (line.split()[1].partition(":")[0] for line in Path("/proc/net/udp").read_text().splitlines()[1:])
+    """UDP sockets bound to addresses of 127.<number>, and TCP sockets that listen there; a program of a run that was
+    killed may still have some."""
+    rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    rows += [row for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if (row := line.split())[3] == LISTENING]
+    texts = (row[1].partition(":")[0] for row in rows)
     return sum(1 for text in texts if int(text, 16).to_bytes(4, sys.byteorder)[:2] == bytes((127, number)))
 
 
