@@ -51,7 +51,9 @@ def _sockets_in(number: int) -> int:
     """UDP sockets bound to addresses of 127.<number>, and TCP sockets that listen there; a program of a run that was
     killed may still have some."""
     rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
-    rows += [row for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if (row := line.split())[3] == LISTENING]
+    rows += [
+        row for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if (row := line.split())[3] == LISTENING
+    ]
     texts = (row[1].partition(":")[0] for row in rows)
     return sum(1 for text in texts if int(text, 16).to_bytes(4, sys.byteorder)[:2] == bytes((127, number)))
 
