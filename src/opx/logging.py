@@ -69,8 +69,8 @@ def set_up(level: str, *, as_json: bool = False, stream: TextIO | None = None) -
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # SQL statements could carry what is sealed a moment later.
-    for name in ("sqlalchemy.engine", "alembic"):
+    # SQL statements carry what is sealed and what is not, and addresses that are posted to may hold a token.
+    for name in ("sqlalchemy.engine", "alembic", "aiosqlite", "asyncpg", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

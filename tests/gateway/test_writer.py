@@ -210,7 +210,7 @@ async def test_timeline_entries_over_the_bound_are_dropped_with_a_warning_but_bi
     assert [row.text for row in batch.timeline] == ["0", "1", "2"]
     assert len(batch.bindings) == 5
     assert writer.dropped == 3
-    assert "timeline entries dropped because they could not be written: 2 in all" in caplog.text
+    assert "timeline entries and records dropped: 2 in all" in caplog.text
 
 
 async def test_what_came_during_a_failing_write_is_newer_and_entries_that_do_not_fit_count_as_dropped() -> None:

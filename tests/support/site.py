@@ -8,6 +8,7 @@ from opx import sdp
 from opx.gateway.media.interface import RelayPorts, Side
 from opx.gateway.repository import DeviceRecord, IcpRecord
 from opx.gateway.signalling.bindings import LiveBinding
+from opx.gateway.signalling.call_log import CallLog
 from opx.gateway.signalling.signalling import Signalling, SignallingPolicy
 from opx.gateway.signalling.timeline import Entry, Timeline
 from opx.sip.agent import new_tag
@@ -289,7 +290,9 @@ class FakeIcp:
 class Site:
     """Signalling with devices 1 and 2, an ICP, and phones as a test makes them."""
 
-    def __init__(self, policy: SignallingPolicy | None = None, devices: int = 2) -> None:
+    def __init__(
+        self, policy: SignallingPolicy | None = None, devices: int = 2, call_log: CallLog | None = None
+    ) -> None:
         self.wire = Wire()
         self.desk = FakeDesk()
         self.store = FakeStore()
@@ -304,6 +307,7 @@ class Site:
             timeline=Timeline([self.entries.append], clock=lambda: self.wire.wheel.now),
             store=self.store,
             policy=policy or SignallingPolicy(),
+            call_log=call_log,
         )
         self.wire.attach("gateway", (OUTSIDE, 5060), self.signalling.set_agent)
         self.wire.attach("gateway", (INSIDE, 5060), self.signalling.icp_agent)

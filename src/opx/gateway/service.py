@@ -14,6 +14,7 @@ from opx.gateway.control.lag import LagMeter
 from opx.gateway.control.live import LiveView
 from opx.gateway.control.protocol import Counter, Done, NotAllowed, TakeSettings
 from opx.gateway.control.server import ControlServer, Handler
+from opx.gateway.faults.service import Faults
 from opx.gateway.forwarding.desk import ForwardingDesk
 from opx.gateway.forwarding.repository import ForwardRepository
 from opx.gateway.forwarding.service import Forwarding
@@ -97,7 +98,8 @@ class GatewayService:
             await import_file(self.repository, settings.import_file, permit_weak=settings.permit_weak_passwords)
         spool = Spool(settings.spool_path)
         stack.callback(spool.close)
-        self.writer = WriteBehind(self.repository, spool=spool)
+        self.faults = Faults(settings, self.repository.engine)
+        self.writer = WriteBehind(self.repository, spool=spool, further=self.faults.write)
         await self.writer.take_over()
         self.writer.start()
         stack.push_async_callback(self.writer.stop)
@@ -111,6 +113,8 @@ class GatewayService:
         self.set_stack = _stack(self.clock, settings.set_side.address, settings.set_side.port, settings, limits)
         self.icp_stack = _stack(self.clock, settings.icp_side.address, settings.icp_side.port, settings, limits)
         self.signalling = self._signalling(realm)
+        self.live = LiveView(self.signalling, self.clock.loop.time)
+        self.faults.attach(self.signalling, self.live, self.writer, self.lag)
         self.set_stack.attach(self.signalling.set_agent)
         self.icp_stack.attach(self.signalling.icp_agent)
         self.names = _names(settings, self.signalling)
@@ -128,6 +132,8 @@ class GatewayService:
             stack.push_async_callback(face.stop)
         self.clock.start()
         await self._restore()
+        await self.faults.start()
+        stack.push_async_callback(self.faults.stop)
         self.signalling.start()
         stack.push_async_callback(self._hang_up)
         self.lag.start()
@@ -158,7 +164,7 @@ class GatewayService:
         issuer = NonceIssuer(os.urandom(32), settings.digest.nonce_lifetime, settings.digest.nonces_tracked)
         algorithms = [Algorithm(name) for name in settings.digest.algorithms]
         self.counting = Counting()
-        sinks: list[Callable[[Entry], None]] = [self._keep_entry, self.counting.entry]
+        sinks: list[Callable[[Entry], None]] = [self._keep_entry, self.counting.entry, self.faults.watch.entry]
         if self._on_entry is not None:
             sinks.append(self._on_entry)
         signalling = Signalling(
@@ -171,6 +177,7 @@ class GatewayService:
             timeline=Timeline(sinks),
             store=self,
             policy=_policy(settings),
+            call_log=self.faults.recorder,
         )
         self.driver.on_silence = signalling.calls.silent
         self.driver.on_lost = signalling.calls.media_lost
@@ -181,7 +188,7 @@ class GatewayService:
         desk = ControlDesk(
             self.signalling,
             self.driver,
-            LiveView(self.signalling, self.clock.loop.time),
+            self.live,
             self.lag,
             reload=self._changed,
             unwritten=lambda: self.writer.unwritten,
@@ -189,6 +196,7 @@ class GatewayService:
         )
         handlers = {
             **desk.handlers,
+            **self.faults.handlers,
             **ForwardingDesk(self.forwarding).handlers,
             TakeSettings.name: Handler(TakeSettings, self._take_settings),
         }
@@ -206,7 +214,8 @@ class GatewayService:
 
     def _counters(self) -> list[Counter]:
         stacks = {"set": self.set_stack, "icp": self.icp_stack}
-        return counters(self.signalling, self.counting, stacks, self.writer, self.lag)
+        own = counters(self.signalling, self.counting, stacks, self.writer, self.lag)
+        return [*own, *self.faults.counters()]
 
     async def _changed(self) -> None:
         await self.reload()
@@ -225,6 +234,10 @@ class GatewayService:
     # --- what survives a restart
 
     def _keep_entry(self, entry: Entry) -> None:
+        if log.isEnabledFor(logging.INFO):
+            known = self.signalling.directory.device(entry.device_id) if entry.device_id is not None else None
+            about = {"kind": entry.kind.value, "device": known.set_username if known is not None else ""}
+            log.info("%s", entry.text, extra=about)
         self.writer.add_timeline(TimelineRow(entry.device_id, entry.at, entry.kind.value, entry.text[:512]))
 
     def _wall(self, at: float) -> float:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from opx.gateway.faults.settings import Alarms, Metrics, Records, WebhookSettings
 from opx.gateway.forwarding.settings import ForwardingSettings
 from opx.gateway.settings_fields import (
     DialledNumber,
@@ -343,6 +344,10 @@ class GatewaySettings(Table):
     postgresql: Postgresql = Postgresql()
     web: Web = Web()
     forwarding: ForwardingSettings = ForwardingSettings()
+    records: Records = Records()
+    webhook: WebhookSettings = WebhookSettings()
+    alarms: Alarms = Alarms()
+    metrics: Metrics = Metrics()
 
     @field_validator("key_file")
     @classmethod

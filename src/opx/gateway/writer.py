@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
+from typing import Any
 
 from opx.gateway.repository import BindingRow, IcpBindingRow, Repository, TimelineRow
 from opx.gateway.spool import Spool
@@ -19,9 +20,10 @@ class WriteBehind:
     """Call `start`, hand over at will, `stop` in the end, which writes the rest.
 
     Newer states of a binding replace older ones that were not written yet. When the database fails, everything is kept
-    for the next try; timeline entries beyond `max_timeline` are dropped, the newest first, and counted in `dropped`.
-    `interval` is the time in seconds from the first change to its write, `sleep` what passes the time. With a `spool`
-    states of bindings outlive this process, however it ends: `start` takes over what another one has left there.
+    for the next try; timeline entries beyond `max_timeline` and rows of other rooms beyond `max_rows` are dropped, the
+    newest first, and counted in `dropped`. `further` writes those rows, which come by `add`. `interval` is the time in
+    seconds from the first change to its write, `sleep` what passes the time. With a `spool` states of bindings outlive
+    this process, however it ends: `take_over` writes what another one has left there.
     """
 
     def __init__(
@@ -31,17 +33,24 @@ class WriteBehind:
         interval: float = 0.5,
         max_timeline: int = 10_000,
         spool: Spool | None = None,
+        max_rows: int = 5_000,
+        further: Callable[[Sequence[Any]], Awaitable[None]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.dropped = 0
+        self.failure = ""
+        """Why the last write came to nothing; "" when it did not."""
         self._repository = repository
         self._interval = interval
         self._max_timeline = max_timeline
         self._spool = spool
+        self._max_rows = max_rows
+        self._further = further
         self._sleep = sleep
         self._bindings: dict[tuple[int, str], BindingRow | None] = {}
         self._icp_bindings: dict[int, IcpBindingRow | None] = {}
         self._timeline: list[TimelineRow] = []
+        self._rows: list[Any] = []
         self._due = asyncio.Event()
         self._writing = asyncio.Lock()
         self._warned = 0
@@ -50,7 +59,7 @@ class WriteBehind:
     @property
     def unwritten(self) -> int:
         """Changes and entries that wait for their write."""
-        return len(self._bindings) + len(self._icp_bindings) + len(self._timeline)
+        return len(self._bindings) + len(self._icp_bindings) + len(self._timeline) + len(self._rows)
 
     async def take_over(self) -> None:
         """Write what a process that was killed has left in the spool. OSError, or whatever the database raises."""
@@ -69,8 +78,9 @@ class WriteBehind:
         try:
             await self.flush()
         except Exception:
-            lost = len(self._bindings) + len(self._icp_bindings), len(self._timeline)
-            log.exception("the database cannot be written; lost: %d changes of bindings, %d timeline entries", *lost)
+            lost = len(self._bindings) + len(self._icp_bindings), len(self._timeline), len(self._rows)
+            what = "%d changes of bindings, %d timeline entries, %d records of calls and alarms"
+            log.exception(f"the database cannot be written; lost: {what}", *lost)
 
     def save_binding(self, row: BindingRow) -> None:
         """Kept, whatever becomes of this process, when this returns; the same for the three below."""
@@ -104,6 +114,14 @@ class WriteBehind:
         self._timeline.append(row)
         self._due.set()
 
+    def add(self, row: Any) -> None:
+        """A row that `further` knows to write."""
+        if len(self._rows) >= self._max_rows:
+            self.dropped += 1
+            return
+        self._rows.append(row)
+        self._due.set()
+
     async def flush(self) -> None:
         """Write what there is, now; whatever the database raises goes on to the caller, and nothing is lost then."""
         # A write once begun runs to its end, whoever is cancelled: half of it handed over and half forgotten is worse.
@@ -111,31 +129,46 @@ class WriteBehind:
 
     async def _flush(self) -> None:
         async with self._writing:
-            bindings, self._bindings = self._bindings, {}
-            icp_bindings, self._icp_bindings = self._icp_bindings, {}
-            timeline, self._timeline = self._timeline, []
-            turned = self._spool.turn() if self._spool is not None else 0
-            if not (bindings or icp_bindings or timeline):
-                return
-            try:
-                await self._repository.write(
-                    bindings=[row for row in bindings.values() if row is not None],
-                    gone=[key for key, row in bindings.items() if row is None],
-                    icp_bindings=[row for row in icp_bindings.values() if row is not None],
-                    icp_gone=[key for key, row in icp_bindings.items() if row is None],
-                    timeline=timeline,
-                )
-            except BaseException:
-                self._bindings = bindings | self._bindings
-                self._icp_bindings = icp_bindings | self._icp_bindings
-                self.dropped += max(0, len(timeline) + len(self._timeline) - self._max_timeline)
-                timeline.extend(islice(self._timeline, max(0, self._max_timeline - len(timeline))))
-                self._timeline = timeline
-                if self._spool is not None:
-                    self._spool.bound(self._bindings, self._icp_bindings)
-                raise
+            await self._flush_own()
+            await self._flush_further()
+
+    async def _flush_further(self) -> None:
+        rows, self._rows = self._rows, []
+        if not rows or self._further is None:
+            return
+        try:
+            await self._further(rows)
+        except BaseException:
+            self.dropped += max(0, len(rows) + len(self._rows) - self._max_rows)
+            self._rows = [*rows, *islice(self._rows, max(0, self._max_rows - len(rows)))]
+            raise
+
+    async def _flush_own(self) -> None:
+        bindings, self._bindings = self._bindings, {}
+        icp_bindings, self._icp_bindings = self._icp_bindings, {}
+        timeline, self._timeline = self._timeline, []
+        turned = self._spool.turn() if self._spool is not None else 0
+        if not (bindings or icp_bindings or timeline):
+            return
+        try:
+            await self._repository.write(
+                bindings=[row for row in bindings.values() if row is not None],
+                gone=[key for key, row in bindings.items() if row is None],
+                icp_bindings=[row for row in icp_bindings.values() if row is not None],
+                icp_gone=[key for key, row in icp_bindings.items() if row is None],
+                timeline=timeline,
+            )
+        except BaseException:
+            self._bindings = bindings | self._bindings
+            self._icp_bindings = icp_bindings | self._icp_bindings
+            self.dropped += max(0, len(timeline) + len(self._timeline) - self._max_timeline)
+            timeline.extend(islice(self._timeline, max(0, self._max_timeline - len(timeline))))
+            self._timeline = timeline
             if self._spool is not None:
-                self._spool.written(turned)
+                self._spool.bound(self._bindings, self._icp_bindings)
+            raise
+        if self._spool is not None:
+            self._spool.written(turned)
 
     async def _run(self) -> None:
         delay = self._interval
@@ -146,12 +179,13 @@ class WriteBehind:
             self._due.clear()
             try:
                 await self.flush()
-                delay, failed = self._interval, 0
+                delay, failed, self.failure = self._interval, 0, ""
             except Exception as error:
                 delay = min(BACKOFF_MIN * 2**failed, BACKOFF_MAX)
                 failed = min(failed + 1, 16)
+                self.failure = type(error).__name__
                 self._due.set()
                 log.error("the database cannot be written (%s); next try in %.0f s", type(error).__name__, delay)
             if self.dropped > self._warned:
-                log.warning("timeline entries dropped because they could not be written: %d in all", self.dropped)
+                log.warning("unwritable timeline entries and records dropped: %d in all", self.dropped)
                 self._warned = self.dropped

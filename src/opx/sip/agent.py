@@ -50,6 +50,18 @@ class DialogUser(Protocol):
     def on_ack(self, ack: Request) -> None: ...
 
 
+class Tap(Protocol):
+    """Whoever wants to see all messages of a user agent as they are; called for each one, so it must be quick."""
+
+    def read(self, flow: Flow, data: bytes) -> None:
+        """A datagram, before anybody has looked at it."""
+
+    def read_message(self, flow: Flow, message: Request | Response) -> None:
+        """A message that a stream's framer has read; nothing in it has been changed yet."""
+
+    def sent(self, flow: Flow, data: bytes) -> None: ...
+
+
 class InviteOwner(Protocol):
     """Whoever answers a received INVITE."""
 
@@ -84,6 +96,7 @@ class UserAgent:
         self.session_timer = session_timer or SessionTimerPolicy()
         self.allow_events = allow_events
         self.accept = ", ".join(accept)
+        self.tap: Tap | None = None
         self.layer = TransactionLayer(self, wheel, timing, wake=flows.wake, sent_by=sent_by)
         self.timing = self.layer.timing
         self._screening = Screening(frozenset(supported), new_tag)
@@ -115,15 +128,22 @@ class UserAgent:
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one datagram. Never raises for what is in it."""
+        if self.tap is not None:
+            self.tap.read(flow, data)
         try:
             message = parse(data)
         except RemoteProtocolError as error:
             self.refuse(error, flow)
             return
-        self.receive_message(message, flow)
+        self._take(message, flow)
 
     def receive_message(self, message: Request | Response, flow: Flow) -> None:
         """Take one parsed message, as a stream's framer gives them."""
+        if self.tap is not None:
+            self.tap.read_message(flow, message)
+        self._take(message, flow)
+
+    def _take(self, message: Request | Response, flow: Flow) -> None:
         try:
             if isinstance(message, Request):
                 message.stamp_source(*flow.remote)
@@ -146,7 +166,11 @@ class UserAgent:
         self.wheel.advance(now)
 
     def take_outgoing(self) -> list[tuple[Flow, bytes]]:
-        return self.layer.take_outgoing()
+        taken = self.layer.take_outgoing()
+        if self.tap is not None:
+            for flow, data in taken:
+                self.tap.sent(flow, data)
+        return taken
 
     def connection_lost(self, flow: Flow) -> None:
         self.layer.connection_lost(flow)

@@ -46,7 +46,12 @@ class LiveView:
 
     def at(self, moment: float) -> float:
         """A time of signalling's clock in seconds since 1970; 0 stays 0."""
-        return self._wall() + moment - self._clock() if moment else 0.0
+        return self.times(moment)[0]
+
+    def times(self, *moments: float) -> list[float]:
+        """Several as `at` gives them, which stay in their order."""
+        offset = self._wall() - self._clock()
+        return [moment + offset if moment else 0.0 for moment in moments]
 
     # --- ICPs
 
@@ -126,6 +131,7 @@ class LiveView:
         outgoing = call.caller is Side.SET
         bridge = call.bridge
         phone, office = call.set_leg, call.icp_leg
+        started_at, rang_at, answered_at = self.times(bridge.started_at, bridge.rang_at, bridge.answered_at)
         return LiveCall(
             call_id=call.call_id,
             device_id=call.device_id,
@@ -135,9 +141,9 @@ class LiveView:
             caller=extension if outgoing else number,
             callee=number if outgoing else extension,
             state="answered" if bridge.answered else "ringing" if bridge.rang_at else "calling",
-            started_at=self.at(bridge.started_at),
-            rang_at=self.at(bridge.rang_at),
-            answered_at=self.at(bridge.answered_at),
+            started_at=started_at,
+            rang_at=rang_at,
+            answered_at=answered_at,
             phone=str(phone.route) if phone is not None else "",
             node=str(office.route) if office is not None else "",
             codec=call.media.codec,
@@ -161,6 +167,10 @@ def _stream(media: CallMedia, side: Side, stats: RelayStats) -> StreamFigures:
         packets=counted.packets,
         octets=counted.octets,
         rtcp=counted.rtcp,
+        lost=counted.lost,
+        jitter=round(counted.jitter, 2),
+        told_lost=counted.told_lost,
+        told_jitter=round(counted.told_jitter, 2) if counted.told_jitter is not None else None,
         strangers=counted.strangers,
         unready=counted.unready,
         garbage=counted.garbage,

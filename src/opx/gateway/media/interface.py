@@ -42,6 +42,8 @@ class DirectionStats:
     """What came from one side. `strangers`: packets from another source than the one latched to.
 
     `unready`: packets that could not be passed on because the other side was not known yet. `garbage`: not RTP.
+    `lost` and `jitter` (milliseconds) are those of the way to the relay; `told_lost` and `told_jitter` what this side
+    reports in RTCP about the stream that it hears, None when it reported nothing.
     """
 
     packets: int = 0
@@ -51,6 +53,10 @@ class DirectionStats:
     unready: int = 0
     garbage: int = 0
     unsent: int = 0
+    lost: int = 0
+    jitter: float = 0.0
+    told_lost: int | None = None
+    told_jitter: float | None = None
     latched: Address | None = None
 
 
@@ -61,13 +67,6 @@ class RelayStats:
 
     def of(self, side: Side) -> DirectionStats:
         return self.from_set if side is Side.SET else self.from_icp
-
-    def summary(self) -> str:
-        """One line for a timeline."""
-        return (
-            f"{self.from_set.packets} packets from the phone, {self.from_icp.packets} from the PBX, "
-            f"{self.from_set.strangers + self.from_icp.strangers} from strangers dropped"
-        )
 
     def as_dict(self) -> dict[str, Any]:
         # Twenty times as fast as dataclasses.asdict, and it is done for every call.

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from opx.gateway.media.interface import (
     Address,
-    DirectionStats,
     MediaError,
     NoPorts,
     OnClosed,
@@ -24,6 +23,7 @@ from opx.gateway.media.interface import (
 )
 from opx.gateway.media.latch import Latch, Verdict
 from opx.gateway.media.ports import PortPool
+from opx.gateway.media.quality import SAMPLE_MASK, StreamMeter
 
 MAX_PACKET = 2048
 """Bytes; larger ones are no telephony and are dropped."""
@@ -49,6 +49,7 @@ class Leg:
         "destination",
         "hinted",
         "latch",
+        "meter",
         "peer",
         "send",
         "sock",
@@ -59,7 +60,7 @@ class Leg:
         self,
         call: "RelayedCall",
         sock: socket.socket,
-        stats: DirectionStats,
+        meter: StreamMeter,
         latch: Latch,
         rtp: bool,
         buffer: bytearray,
@@ -67,7 +68,8 @@ class Leg:
     ) -> None:
         self.call = call
         self.sock = sock
-        self.stats = stats
+        self.meter = meter
+        self.stats = meter.stats
         self.latch = latch
         self.destination: Address | None = None
         self.hinted = False
@@ -104,11 +106,14 @@ class Leg:
                 stats.garbage += 1
                 continue
             if self._rtp:
-                stats.packets += 1
+                packets = stats.packets = stats.packets + 1
                 stats.octets += size
                 self.call.heard = True
+                if packets & SAMPLE_MASK == 1:
+                    self.meter.look(buffer, size, self._now())
             else:
                 stats.rtcp += 1
+                self.meter.report(buffer, size, peer.meter.rate)
             destination = peer.destination
             if destination is None:
                 stats.unready += 1
@@ -237,7 +242,8 @@ class UserspaceDriver:
         ports = RelayPorts(set_port, icp_port)
         call = RelayedCall(ports, now)
         for side, sockets in ((Side.SET, set_sockets), (Side.ICP, icp_sockets)):
-            call.legs[side] = (self._leg(call, side, sockets[0], True), self._leg(call, side, sockets[1], False))
+            meter = StreamMeter(call.stats.of(side))
+            call.legs[side] = (self._leg(call, meter, sockets[0], True), self._leg(call, meter, sockets[1], False))
         for index in (0, 1):
             one, other = call.legs[Side.SET][index], call.legs[Side.ICP][index]
             one.peer, other.peer = other, one
@@ -262,9 +268,9 @@ class UserspaceDriver:
 
         self._sweep_timer = asyncio.get_running_loop().call_later(SWEEP, turn)
 
-    def _leg(self, call: RelayedCall, side: Side, sock: socket.socket, rtp: bool) -> Leg:
+    def _leg(self, call: RelayedCall, meter: StreamMeter, sock: socket.socket, rtp: bool) -> Leg:
         latch = Latch(self._policy.latch_window)
-        return Leg(call, sock, call.stats.of(side), latch, rtp, self._buffer, self._now)
+        return Leg(call, sock, meter, latch, rtp, self._buffer, self._now)
 
     def _bind(self, address: str, now: float) -> tuple[int, tuple[socket.socket, socket.socket]]:
         """An even port and the next one, both bound. NoPorts when none can be had."""

@@ -6,15 +6,22 @@ from opx.gateway.media.interface import Side
 from opx.gateway.signalling.call_media import CallMedia
 from opx.gateway.signalling.carried import carried_body
 from opx.gateway.signalling.refusals import refusal_of_icp
+from opx.gateway.signalling.traces import LegTrace
 from opx.sip.bridge import Bridge, CallReport, End, Headers, plain_refusal
 from opx.sip.events import Refused, SessionEvent, TransferAsked
 from opx.sip.session import Session
+
+NO_PORTS = "no media ports are free"
+"""Why a call failed that the relay had no room for."""
+MAX_LEGS = 16
+"""Legs of one call whose messages are kept: nodes tried, redirections followed, parties replaced."""
 
 
 class Call:
     """Made with `caller` saying which side calls. Set the incoming leg, then `start`.
 
-    `on_end` hears once that the call is over, `on_transfer` of a side that asks for one.
+    `on_end` hears once that the call is over, `on_transfer` of a side that asks for one. `traces` are its legs'
+    messages, those of legs that came to nothing among them.
     """
 
     def __init__(
@@ -28,12 +35,15 @@ class Call:
         now: Callable[[], float],
         on_end: Callable[["Call", CallReport], None],
         on_transfer: Callable[["Call", Side, TransferAsked], None],
+        claim: Callable[[Side, str], LegTrace],
     ) -> None:
         self.call_id = call_id
         self.device_id = device_id
         self.caller = caller
         self.number = number
         self.media = media
+        self.traces: list[LegTrace] = []
+        self._claim = claim
         self.bridge = Bridge(
             translate=lambda end, sdp: media.translate(self._side(end), sdp),
             on_end=lambda report: on_end(self, report),
@@ -42,6 +52,12 @@ class Call:
             transfer=lambda end, event: on_transfer(self, self._side(end), event),
             carry=carried_body,
         )
+
+    def trace(self, side: Side, sip_call_id: str) -> None:
+        """Messages with that Call-ID are one of this call's legs."""
+        trace = self._claim(side, sip_call_id)
+        if trace not in self.traces and len(self.traces) < MAX_LEGS:
+            self.traces.append(trace)
 
     def leg(self, side: Side) -> Session | None:
         return self.bridge.leg(self._end(side))
@@ -67,7 +83,7 @@ class Call:
             if ready:
                 self.bridge.place(place, offer)
             else:
-                self.bridge.refuse(503, "no media ports are free", (("retry-after", "10"),))
+                self.bridge.refuse(503, NO_PORTS, (("retry-after", "10"),))
 
         self.media.open(opened)
 

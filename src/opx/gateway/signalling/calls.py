@@ -11,6 +11,7 @@ from opx.gateway.signalling.aliases import DialogAliases
 from opx.gateway.signalling.answers import answer
 from opx.gateway.signalling.bindings import BindingTable, LiveBinding
 from opx.gateway.signalling.call import Call
+from opx.gateway.signalling.call_log import CallLog, RefusedCall
 from opx.gateway.signalling.call_media import CallMedia, MediaDesk
 from opx.gateway.signalling.dialog_names import DialogNames, far_name
 from opx.gateway.signalling.directory import Directory
@@ -20,6 +21,7 @@ from opx.gateway.signalling.icps import IcpLink
 from opx.gateway.signalling.identity import caller_of, number_of
 from opx.gateway.signalling.legs import call_set, set_contact
 from opx.gateway.signalling.timeline import Kind, Timeline
+from opx.gateway.signalling.traces import CallTraces
 from opx.gateway.signalling.transfers import Transfers
 from opx.sdp import AttributePolicy
 from opx.sip.agent import UserAgent
@@ -63,8 +65,12 @@ class Calls:
         media_addresses: dict[Side, str],
         timeline: Timeline,
         alg: AlgWatch,
+        traces: CallTraces,
+        log: CallLog,
         policy: CallPolicy,
     ) -> None:
+        self._traces = traces
+        self._log = log
         self._set_agent = set_agent
         self._icp_agent = icp_agent
         self._admission = admission
@@ -115,19 +121,19 @@ class Calls:
         try:
             number = number_of(transaction.request)
         except RemoteProtocolError as error:
-            self._refuse(transaction, device.id, error.status, str(error))
+            self._refuse(transaction, device.id, Side.SET, "", error.status, str(error))
             return
         emergency = number in self._policy.emergency_numbers
         bound = self._bindings.registered_from(device.id, transaction.flow.remote[0])
         link = self._links(device.icp_id)
         if not bound and not emergency:
-            self._refuse(transaction, device.id, 403, f"call to {number}: the phone is not registered from there")
+            self._refuse(transaction, device.id, Side.SET, number, 403, "the phone is not registered from there")
         elif link is None or (not link.available and not (emergency and link.nodes)):
             name = link.record.name if link else "?"
             retry = link.retry_after if link else self._policy.retry_after
-            self._refuse(transaction, device.id, 503, f"call to {number}: ICP {name} does not answer", retry)
+            self._refuse(transaction, device.id, Side.SET, number, 503, f"ICP {name} does not answer", retry)
         elif self._too_many(device.id) and not emergency:
-            self._refuse(transaction, device.id, 503, f"call to {number}: too many calls", self._policy.retry_after)
+            self._refuse(transaction, device.id, Side.SET, number, 503, "too many calls", self._policy.retry_after)
         else:
             self._call_icp(transaction, device, link, number)
 
@@ -146,9 +152,10 @@ class Calls:
             )
             display = request.from_.display
         except RemoteProtocolError as error:
-            self._refuse(transaction, device.id, error.status, f"call to {number}: {error}")
+            self._refuse(transaction, device.id, Side.SET, number, error.status, str(error))
             return
         call.bridge.caller = caller
+        call.trace(Side.SET, caller.call_id)
         self._keep(call)
         leg = IcpCall(
             self._icp_agent,
@@ -188,16 +195,16 @@ class Calls:
             try:
                 replaced, headers = self._replaces_at_set(Replaces.parse(value), device.id)
             except RemoteProtocolError as error:
-                self._refuse(transaction, device.id, error.status, f"call from {user}: {error}")
+                self._refuse(transaction, device.id, Side.ICP, user, error.status, str(error))
                 return
         if replaced is not None and not headers and self.transfers.busy(replaced):
-            self._refuse(transaction, device.id, 491, f"call from {user}: what it wants to replace is transferred")
+            self._refuse(transaction, device.id, Side.ICP, user, 491, "what it wants to replace is transferred")
         elif replaced is not None and not headers:
             self._replace(transaction, device, link, replaced, user)
         elif binding is None:
-            self._refuse(transaction, device.id, 480, f"call from {user}: the phone cannot be reached")
+            self._refuse(transaction, device.id, Side.ICP, user, 480, "the phone cannot be reached")
         elif replaced is None and self._too_many(device.id):
-            self._refuse(transaction, device.id, 486, f"call from {user}: too many calls")
+            self._refuse(transaction, device.id, Side.ICP, user, 486, "too many calls")
         else:
             self._call_set(transaction, device, link, binding, display, user, headers)
 
@@ -227,8 +234,9 @@ class Calls:
         try:
             newcomer = self._from_icp(transaction, device, link, call)
         except RemoteProtocolError as error:
-            self._refuse(transaction, device.id, error.status, f"call from {user}: {error}")
+            self._refuse(transaction, device.id, Side.ICP, user, error.status, str(error))
             return
+        call.trace(Side.ICP, newcomer.call_id)
         self._timeline.add(device.id, Kind.CALL, f"call {call.number}: {user} takes the other end's place")
         call.replace_icp_leg(newcomer, offer)
 
@@ -248,12 +256,13 @@ class Calls:
         try:
             caller = call.bridge.caller = self._from_icp(transaction, device, link, call)
         except RemoteProtocolError as error:
-            self._refuse(transaction, device.id, error.status, f"call from {user}: {error}")
+            self._refuse(transaction, device.id, Side.ICP, user, error.status, str(error))
             return
+        call.trace(Side.ICP, caller.call_id)
         self._keep(call)
 
         def place(offer: bytes) -> Session:
-            return call_set(
+            session = call_set(
                 self._set_agent,
                 call.listener(Side.SET),
                 device,
@@ -265,6 +274,8 @@ class Calls:
                 headers=headers,
                 reliable=caller.takes_reliable,
             )
+            call.trace(Side.SET, session.call_id)
+            return session
 
         call.start(offer, place)
 
@@ -336,11 +347,13 @@ class Calls:
             now=lambda: self._set_agent.now,
             on_end=self._on_end,
             on_transfer=self.transfers.asked,
+            claim=self._traces.claim,
         )
 
     def _keep(self, call: Call) -> None:
         self._calls[call.call_id] = call
         self._by_device.setdefault(call.device_id, []).append(call)
+        self._log.began(call)
 
     def _on_end(self, call: Call, report: CallReport) -> None:
         if self._calls.pop(call.call_id, None) is None:
@@ -356,10 +369,11 @@ class Calls:
         if report.answered_at:
             text += f", {report.talked:.0f} s"
         self._timeline.add(call.device_id, Kind.CALL, f"{text} ({report.reason})")
+        self._log.over(call, report)
 
     def on_media_closed(self, call_id: str, stats: RelayStats) -> None:
         """What the relay counted for a call that is over."""
-        self._timeline.add(None, Kind.CALL, f"call {call_id}: {stats.summary()}")
+        self._log.counted(call_id, stats)
 
     def _too_many(self, device_id: int) -> bool:
         held = len(self._by_device.get(device_id, ())) + self.transfers.of(device_id)
@@ -369,7 +383,18 @@ class Calls:
         )
 
     def _refuse(
-        self, transaction: ServerTransaction, device_id: int, status: int, why: str, retry_after: int | None = None
+        self,
+        transaction: ServerTransaction,
+        device_id: int,
+        caller: Side,
+        number: str,
+        status: int,
+        why: str,
+        retry_after: int | None = None,
     ) -> None:
-        self._timeline.add(device_id, Kind.REFUSAL, why, once=True)
+        """Turn a call away before it has become one. `number` is the far party's, "" when it could not be read."""
+        direction = "to" if caller is Side.SET else "from"
+        text = f"call {direction} {number}: {why}" if number else why
+        self._timeline.add(device_id, Kind.REFUSAL, text, once=True)
+        self._log.refused(RefusedCall(device_id, caller, number, status, why, transaction.flow, transaction.request))
         answer(transaction, status, retry_after)

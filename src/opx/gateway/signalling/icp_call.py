@@ -104,6 +104,7 @@ class IcpCall:
             reliable=self._reliable,
             patience=None if last else self._policy.patience,
         )
+        self._call.trace(Side.ICP, session.call_id)
         # When it failed at once, a later try has been made inside of this one.
         if this_try == self._tries:
             self._session = self._call.bridge.callee = session

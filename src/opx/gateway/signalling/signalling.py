@@ -11,6 +11,7 @@ from opx.gateway.signalling.alg import AlgWatch
 from opx.gateway.signalling.aliases import DialogAliases
 from opx.gateway.signalling.answers import answer, refuse
 from opx.gateway.signalling.bindings import LiveBinding
+from opx.gateway.signalling.call_log import CallLog, NoCallLog
 from opx.gateway.signalling.call_media import MediaDesk
 from opx.gateway.signalling.calls import CallPolicy, Calls
 from opx.gateway.signalling.directory import Directory
@@ -25,6 +26,7 @@ from opx.gateway.signalling.notices import NoticePolicy, Notices
 from opx.gateway.signalling.registrar import BindingStore, Registrar, RegistrarPolicy
 from opx.gateway.signalling.subscriptions import SubscriptionPolicy, Subscriptions
 from opx.gateway.signalling.timeline import Kind, Timeline
+from opx.gateway.signalling.traces import CallTraces
 from opx.sip.agent import ALLOW, UserAgent
 from opx.sip.digest import DigestVerifier
 from opx.sip.errors import RemoteProtocolError
@@ -82,6 +84,7 @@ class Signalling:
         timeline: Timeline,
         store: BindingStore,
         policy: SignallingPolicy,
+        call_log: CallLog | None = None,
         timing: Timing | None = None,
     ) -> None:
         self.directory = Directory()
@@ -109,6 +112,9 @@ class Signalling:
             accept=ICP_ACCEPT,
             session_timer=policy.session_timer,
         )
+        self.traces = CallTraces()
+        self.set_agent.tap = self.traces.taps[Side.SET]
+        self.icp_agent.tap = self.traces.taps[Side.ICP]
         self.admission = Admission(self.directory, verifier, timeline, lambda: wheel.now)
         alg = AlgWatch(timeline)
         self.icps = IcpRegistrations(
@@ -146,6 +152,8 @@ class Signalling:
             media_addresses=media_addresses,
             timeline=timeline,
             alg=alg,
+            traces=self.traces,
+            log=call_log or NoCallLog(),
             policy=policy.calls,
         )
         inside = InsideNames(policy.inside_networks, self._inside_hosts)

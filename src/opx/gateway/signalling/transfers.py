@@ -213,14 +213,16 @@ class Transfers:
             self._connect(call, partner, consultation, bridge, done)
             return
         node = link.node_of(partner.route, device.id)
-        transfer = BlindTransfer(partner, bridge, partial(self._call_target, device, node, number), done)
+        transfer = BlindTransfer(partner, bridge, partial(self._call_target, call, device, node, number), done)
         if not transfer.over:
             self._trying[call.call_id] = (device.id, transfer)
 
     def _call_target(
-        self, device: DeviceRecord, node: Node, number: str, listener: Callable[[SessionEvent], None]
+        self, call: Call, device: DeviceRecord, node: Node, number: str, listener: Callable[[SessionEvent], None]
     ) -> Session:
-        return call_icp(self._icp_agent, listener, device, node, number, offer=b"", reliable=False)
+        session = call_icp(self._icp_agent, listener, device, node, number, offer=b"", reliable=False)
+        call.trace(Side.ICP, session.call_id)
+        return session
 
     def _carried_out(
         self,
