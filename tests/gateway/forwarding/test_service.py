@@ -3,105 +3,22 @@
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import URL
 
-from opx.config import ConfigError, parse_settings
+from opx.config import ConfigError
 from opx.gateway.control.client import ControlClient
 from opx.gateway.control.protocol import NotAllowed
 from opx.gateway.control.server import ControlServer
 from opx.gateway.forwarding.desk import ForwardingDesk
 from opx.gateway.forwarding.interface import ForwardingError
 from opx.gateway.forwarding.nftables.driver import NftablesDriver
-from opx.gateway.forwarding.reconciler import ForwardStatus, State
-from opx.gateway.forwarding.repository import ForwardRepository
-from opx.gateway.forwarding.rules import ForwardSpec
-from opx.gateway.forwarding.service import Forwarding
+from opx.gateway.forwarding.reconciler import State
 from opx.gateway.forwarding.settings import ForwardingSettings
-from opx.gateway.forwarding.site import site_of
-from opx.gateway.settings import GatewaySettings
-from opx.store.engine import open_engine
-from support.forwarding import Hosts, Network, receive, run, send, spec, until
-from support.gateway_store import opened
+from support.forwarding import Hosts, Network, receive, run, send, until
+from support.forwarding_office import Office, Open, settings_for
 from support.namespaces import needs_lab, needs_netns
-from support.network import LoopbackNetwork
-
-
-def settings_for(hosts: Hosts, text: str = "") -> GatewaySettings:
-    sides = f'[set_side]\naddress = "{hosts.outside}"\n[icp_side]\naddress = "{hosts.inside}"\n'
-    return parse_settings(GatewaySettings, f"{sides}[forwarding]\ncheck_interval = 1\n{text}", "gateway.toml")
-
-
-class Office:
-    """A gateway's port forwarding, its rules, and the hosts around it."""
-
-    def __init__(self, hosts: Hosts, folder: Path, rules: ForwardRepository, settings: ForwardingSettings) -> None:
-        self.hosts = hosts
-        self.rules = rules
-        self.news: list[str] = []
-        self.socket = folder / "gateway.sock"
-        self.forwarding = Forwarding(settings, rules, self.socket, self.news.append)
-
-    async def wanted(self, ports: str, **more: object) -> int:
-        """A rule of that description, taken over."""
-        (made,) = await self.rules.add(self.spec(ports, **more))
-        await self.forwarding.changed()
-        return made.id
-
-    def spec(self, ports: str, **more: object) -> ForwardSpec:
-        return spec(ports, self.hosts.host, **more)
-
-    async def one(self, number: int) -> ForwardStatus:
-        return next(one for one in (await self.forwarding.status()).rules if one.forward.id == number)
-
-    async def is_in(self, number: int, state: State) -> bool:
-        return (await self.one(number)).state is state
-
-    @property
-    def worker(self) -> int:
-        driver = self.forwarding._userspace
-        (pid,) = driver.pids
-        return pid
-
-
-Open = Callable[..., Awaitable[Office]]
-
-
-@pytest.fixture
-def hosts(loopback: LoopbackNetwork) -> Iterator[Hosts]:
-    at = loopback.at
-    made = Hosts(at("10.1"), at("20.1"), at("20.10"), (at("30.1"), at("30.2")))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def open_office(tmp_path: Path) -> AsyncIterator[Open]:
-    """Makes one, which is not started."""
-    async with opened(tmp_path):
-        engine = open_engine(URL.create("sqlite+aiosqlite", database=str(tmp_path / "gateway.db")))
-        made: list[Office] = []
-
-        async def make(hosts: Hosts, text: str = "") -> Office:
-            settings = settings_for(hosts, text)
-            rules = ForwardRepository(engine, site_of(settings))
-            made.append(Office(hosts, tmp_path, rules, settings.forwarding))
-            return made[-1]
-
-        yield make
-        for office in made:
-            await office.forwarding.stop()
-        await engine.dispose()
-
-
-@pytest.fixture
-async def office(open_office: Open, hosts: Hosts) -> Office:
-    made = await open_office(hosts)
-    await made.forwarding.start()
-    return made
 
 
 async def test_rules_are_taken_over_changed_switched_off_and_removed(office: Office) -> None:

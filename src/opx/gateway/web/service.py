@@ -13,8 +13,11 @@ from opx.gateway.console.desk import Desk
 from opx.gateway.console.models import CONSOLE
 from opx.gateway.console.rooms import TEMPLATES, rooms
 from opx.gateway.control.client import ControlClient
+from opx.gateway.forwarding.repository import ForwardRepository
+from opx.gateway.forwarding.site import site_of
 from opx.gateway.opening import open_repository
 from opx.gateway.settings import GatewaySettings
+from opx.gateway.web.forwards import KeptForwards
 from opx.gateway.webservices.api import PATH
 from opx.gateway.webservices.api import app as web_services_app
 from opx.gateway.webservices.ports import ServerFacts
@@ -70,6 +73,7 @@ class WebService:
             audit=self.console.audit.note,
             permit_weak_passwords=settings.permit_weak_passwords,
             authorise_page=AUTHORISE_PAGE,
+            forwards=KeptForwards(ForwardRepository(engine, site_of(settings)), control),
         )
         desk = Desk(self.console, engine, self.repository, control, self._file, settings)
         self.console.serve("OPX Gateway", settings.web_address, rooms(desk), [TEMPLATES])
