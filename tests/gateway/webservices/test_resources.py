@@ -148,6 +148,13 @@ def test_the_origin_of_a_forwarded_connection_is_told(full: Api) -> None:
     assert full.error("GET", "/OPX/v1/forwards/origin", params=query) == (503, "not_known")
 
 
+@pytest.mark.parametrize("query", ["usernme=tw1", "limit=1&limit=2", "set_username=tw1&set_username=tw2", "=x"])
+def test_a_parameter_that_is_none_or_is_there_twice_is_refused(full: Api, query: str) -> None:
+    answer = full("GET", f"/MBG/v1/devices?{query}")
+    assert (answer.status_code, answer.json()["error"]) == (422, "not_allowed")
+    assert full.error("GET", "/Base/server?x=1") == (422, "not_allowed")
+
+
 def test_unknown_paths_and_methods_are_named_to_an_owner(full: Api) -> None:
     assert full.error("GET", "/MBG/v1/phones") == (404, "not_found")
     answer = full("PATCH", "/MBG/v1/devices/1")

@@ -62,6 +62,12 @@ async def test_a_consumer_is_kept_with_its_permissions(service: WebServices) -> 
     assert not made.may(ICPS, Permission.READ_WRITE) and not made.may("OPX/v1/forwards", Permission.READ)
 
 
+async def test_a_consumer_may_be_allowed_nothing(service: WebServices) -> None:
+    made, _ = await service.add_consumer(ADMIN, replace(GUIDE, permissions={}))
+    changed = await service.change_consumer(ADMIN, made.id, replace(GUIDE, permissions={}, active=False), 1)
+    assert set(changed.permissions.values()) == {Permission.NONE} and not changed.active
+
+
 async def test_a_change_of_a_consumer_from_an_old_version_is_refused(service: WebServices) -> None:
     made, _ = await service.add_consumer(ADMIN, GUIDE)
     fewer = replace(GUIDE, permissions={ICPS: Permission.READ_WRITE})

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,7 +15,7 @@ from opx.gateway.webservices.description import describe
 from opx.gateway.webservices.devices import device_routes
 from opx.gateway.webservices.forwards import forward_routes
 from opx.gateway.webservices.gate import Gate
-from opx.gateway.webservices.house import House
+from opx.gateway.webservices.house import House, known_parameters
 from opx.gateway.webservices.icps import icp_routes
 from opx.gateway.webservices.phones import phone_routes
 from opx.gateway.webservices.ports import AuditLog, Forwards, ServerFacts, no_audit
@@ -67,7 +67,14 @@ def app(
     """
     settings = service.repository.settings
     house = House(repository, control, audit, settings, permit_weak_passwords)
-    inner = FastAPI(title="OPX gateway web services", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    inner = FastAPI(
+        title="OPX gateway web services",
+        version="1",
+        dependencies=[Depends(known_parameters)],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
     inner.include_router(base_routes(service, server))
     inner.include_router(icp_routes(house))
     inner.include_router(device_routes(house))

@@ -27,6 +27,7 @@ _SCHEME = {
     }
 }
 _FOR_ALL = {
+    "400": "The request cannot be read",
     "401": "The signature is not right (no body), or the token, the time or the nonce is not accepted",
     "403": "The consumer has not the permission for this, or is not active",
     "422": "What was sent is not allowed",

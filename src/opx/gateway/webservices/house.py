@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request, Response
+from fastapi.routing import APIRoute
 
 from opx.gateway.changes import Told
 from opx.gateway.control.protocol import Control, ControlError, NobodyThere
@@ -58,6 +59,20 @@ def who(caller: Caller) -> str:
 def calling(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
+
+
+def known_parameters(request: Request) -> None:
+    """Refuses a query parameter that the route does not know, which may be a mistyped filter, and one that is there
+    twice. Those of OAuth may stand in a query, too."""
+    route = request.scope["route"]
+    known = {parameter.alias for parameter in route.dependant.query_params} if isinstance(route, APIRoute) else set()
+    names = [name for name, _ in request.query_params.multi_items() if not name.startswith("oauth_")]
+    for name in names:
+        if name not in known:
+            expected = f"expected one of {', '.join(sorted(known))}" if known else "expected none here"
+            raise Refused(422, "not_allowed", f"there is no parameter {name[:64]!r}; {expected}")
+        if names.count(name) > 1:
+            raise Refused(422, "not_allowed", f"{name} is there twice", field=name)
 
 
 Calling = Annotated[Caller, Depends(calling)]

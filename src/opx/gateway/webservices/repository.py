@@ -79,7 +79,7 @@ class WebServicesRepository:
         secret = made_up_secret()
         async with self.writing() as session:
             await _not_taken(session, spec.consumer_id, None)
-            row = Consumer(created_at=self.clock(), secret=self._sealed(secret, spec.consumer_id))
+            row = Consumer(grants=[], created_at=self.clock(), secret=self._sealed(secret, spec.consumer_id))
             _put(row, spec)
             session.add(row)
             await session.flush()
