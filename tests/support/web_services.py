@@ -32,9 +32,7 @@ from opx.gateway.webservices.ports import (
     ServerFacts,
 )
 from opx.gateway.webservices.records import (
-    DEVICES,
-    ICPS,
-    MANAGE_TOKEN,
+    GUIDE_PERMISSIONS,
     RESOURCES,
     Actor,
     ConsumerRecord,
@@ -50,11 +48,7 @@ from support.gateway_store import REALM, opened, repository_in
 from support.postgres import DATABASES
 
 ADMIN = Actor("admin", "10.0.0.9")
-GUIDE = ConsumerSpec(
-    "MiVoice Office Application Suite",
-    "MiVOAppSuite",
-    {MANAGE_TOKEN: Permission.READ_WRITE, ICPS: Permission.READ, DEVICES: Permission.READ_WRITE},
-)
+GUIDE = ConsumerSpec("MiVoice Office Application Suite", "MiVOAppSuite", GUIDE_PERMISSIONS)
 """The guide's consumer with the guide's permissions."""
 ALL = ConsumerSpec("All", "all", dict.fromkeys(RESOURCES, Permission.READ_WRITE))
 SERVER = ServerFacts("10.0.0.1", "203.0.113.10", 5060, "1.2.3")

@@ -100,7 +100,7 @@ def inputs() -> Iterator[Any]:
             yield pytest.param(operation, GenerationMode.NEGATIVE, id=f"{operation}-not-allowed")
 
 
-@pytest.mark.parametrize(("operation", "mode"), inputs())
+@pytest.mark.parametrize(("operation", "mode"), list(inputs()))
 def test_each_operation_answers_as_described(site: WebSite, operation: str, mode: GenerationMode) -> None:
     described = schemathesis.openapi.from_dict(unsecured(site.app.description)).find_operation_by_id(operation)
     session = site.authorised(replace(ALL, consumer_id=f"{operation}-{next(_numbers)}"))

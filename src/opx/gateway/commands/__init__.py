@@ -9,6 +9,7 @@ from opx.gateway.commands.common import CONFIG, ConfigOption, run_work, settings
 from opx.gateway.commands.devices import device_app
 from opx.gateway.commands.forwards import forward_app
 from opx.gateway.commands.icps import icp_app
+from opx.gateway.commands.web_services import consumer_app, token_app, web_services_app
 from opx.gateway.importing import import_file
 from opx.gateway.repository import MIGRATIONS, Repository
 from opx.gateway.settings import GatewaySettings
@@ -26,6 +27,9 @@ app = typer.Typer(
 app.add_typer(icp_app, name="icp")
 app.add_typer(device_app, name="device")
 app.add_typer(forward_app, name="forward")
+app.add_typer(web_services_app, name="web-services")
+app.add_typer(consumer_app, name="consumer")
+app.add_typer(token_app, name="token")
 
 
 @app.command()

@@ -39,6 +39,14 @@ RESOURCES: Mapping[str, str] = {
 """What permissions are given for; the first three are the guide's."""
 
 
+GUIDE_PERMISSIONS: Mapping[str, Permission] = {
+    MANAGE_TOKEN: Permission.READ_WRITE,
+    ICPS: Permission.READ,
+    DEVICES: Permission.READ_WRITE,
+}
+"""What the guide gives to the MiVoice Office Application Suite (stage 4, step 1)."""
+
+
 class WebServicesError(Exception):
     """What was asked cannot be done; the text says why. `field` is that of the spec at fault, "" when it is none."""
 
