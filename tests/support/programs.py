@@ -4,9 +4,10 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -107,3 +108,13 @@ def wait_until(true: Callable[[], bool], what: Callable[[], str] = lambda: "it")
     while not true():
         assert time.monotonic() < end, f"waited in vain for {what()}"
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def listening_socket(path: Path) -> Iterator[None]:
+    """A program that listens on a Unix socket, and answers nothing."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        yield
+    path.unlink()

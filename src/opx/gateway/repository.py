@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
@@ -58,6 +58,13 @@ __all__ = [
 
 _KEY_PROBE = "setting:key"
 """Context of a sealed value that tells at the start whether the key file is this database's."""
+
+
+def check_key(connection: Connection, sealer: Sealer) -> None:
+    """SecretsError when the key is not the one that the database's secrets are sealed with."""
+    probe = connection.execute(select(Setting.value).where(Setting.key == "key")).scalar()
+    if probe is not None:
+        sealer.open(bytes.fromhex(probe), _KEY_PROBE)
 
 
 class Repository:

@@ -103,6 +103,17 @@ def _upgrade(connection: Connection, scripts: Path) -> None:
                     raise DatabaseUnusable(f"a row of table {broken[0]} refers to one of {broken[2]} that is missing")
 
 
+def migrate_to(connection: Connection, scripts: Path, revision: str) -> None:
+    """Make the tables of `revision` in an empty database, within the connection's own transaction. DatabaseTooNew."""
+    config = _config(scripts)
+    try:
+        ScriptDirectory.from_config(config).get_revision(revision)
+    except CommandError:
+        raise DatabaseTooNew(f"this release does not know revision {revision}; a newer one wrote it") from None
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
 def _is_behind(connection: Connection, scripts: Path) -> bool:
     directory = ScriptDirectory.from_config(_config(scripts))
     current = MigrationContext.configure(connection).get_current_revision()

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from opx.config import SettingsFile
+from opx.gateway.commands.backups import backup_command, restore_command
 from opx.gateway.commands.common import CONFIG, ConfigOption, run_work, settings_of, tell_gateway, with_repository
 from opx.gateway.commands.devices import device_app
 from opx.gateway.commands.forwards import forward_app
@@ -24,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they hold passwords
     help="The border gateway.",
 )
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
 app.add_typer(icp_app, name="icp")
 app.add_typer(device_app, name="device")
 app.add_typer(forward_app, name="forward")

@@ -1,0 +1,212 @@
+"""Putting a backup in the place of what is there: all of it or nothing, and what was there is kept aside."""
+
+# ruff: noqa: ASYNC240 - a command of its own: nothing else waits for its event loop
+
+import asyncio
+import datetime
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from opx.config import SettingsFile
+from opx.gateway.backup import CERTIFICATES, CHAIN, CHAIN_KEY, IMPORT, KEY, ROWS, SETTINGS, back_up
+from opx.gateway.repository import MIGRATIONS, check_key
+from opx.gateway.settings import GatewaySettings
+from opx.store.archive import ArchiveError, Manifest, read_archive
+from opx.store.engine import is_new, open_engine
+from opx.store.migrations import migrate, migrate_to
+from opx.store.place import Place
+from opx.store.rows import RowsError, drop_all, load, set_sequences
+from opx.store.secrets import Sealer, load_key
+
+
+class RestoreError(Exception):
+    """Nothing was restored; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """`aside`: what was there before, under its new names."""
+
+    made_at: str
+    version: str
+    icps: int
+    devices: int
+    aside: tuple[Path, ...]
+
+
+async def restore(archive: Path, config: Path, passphrase: str | None, *, take_settings: bool = False) -> Restored:
+    """Put back all that `archive` holds, to where the settings say; the gateway must not run.
+
+    A settings file that is there stays, so that a gateway can move to another database or address by its backup, unless
+    `take_settings`. RestoreError, ArchiveError, SecretsError, DatabaseTooNew, ConfigError or OSError, and nothing is
+    changed.
+    """
+    with tempfile.TemporaryDirectory(prefix=".opx-restore-", dir=config.absolute().parent) as name:
+        folder = Path(name)
+        manifest = await asyncio.to_thread(read_archive, archive, folder, passphrase)
+        if manifest.about.get("program") != "opx gateway":
+            raise ArchiveError(f"{archive} is no backup of a gateway")
+        take_settings = take_settings or not config.exists()
+        source = SettingsFile.read(folder / SETTINGS if take_settings else config)
+        settings = SettingsFile(config.absolute(), source.text).settings(GatewaySettings)
+        refuse_while_running(settings)
+        swap = Swap(f".before-restore-{datetime.datetime.now():%Y%m%dT%H%M%S}")
+        try:
+            if settings.database_place.server is None:
+                counts = await _to_file(settings, manifest, folder, swap)
+                swap.files(folder, _targets(settings, config, manifest, take_settings))
+            else:
+                counts = await _to_server(settings, config, manifest, folder, swap, take_settings)
+        except RowsError as error:
+            swap.undo()
+            raise RestoreError(f"{archive}: {error}") from None
+        except BaseException:
+            swap.undo()
+            raise
+    return Restored(str(manifest.about["made_at"]), str(manifest.about["version"]), *counts, tuple(swap.aside))
+
+
+def refuse_while_running(settings: GatewaySettings) -> None:
+    """RestoreError when a gateway answers on the control socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(str(settings.control_socket)) == 0:
+            raise RestoreError(f"the gateway is running ({settings.control_socket}); expected it stopped")
+
+
+def _targets(settings: GatewaySettings, config: Path, manifest: Manifest, take_settings: bool) -> dict[str, Path]:
+    """Where each file of the archive belongs."""
+    certificates = settings.certificates
+    places = {KEY: settings.key_file, IMPORT: settings.import_file, CHAIN: certificates.chain}
+    places |= {CHAIN_KEY: certificates.key, SETTINGS: config if take_settings else None}
+    places |= {
+        name: certificates.folder / name.removeprefix(CERTIFICATES)
+        for name in manifest.files
+        if name.startswith(CERTIFICATES)
+    }
+    return {name: place for name, place in places.items() if place is not None and name in manifest.files}
+
+
+async def _to_file(settings: GatewaySettings, manifest: Manifest, folder: Path, swap: "Swap") -> tuple[int, int]:
+    """The new database is made apart and put in the place of the old one."""
+    made, target = folder / "new.db", settings.database_place.file
+    assert target is not None
+    engine = open_engine(Place(file=made))
+    try:
+        async with engine.begin() as connection:
+            counts = await connection.run_sync(_fill, manifest, folder)
+        await migrate(engine, MIGRATIONS)
+    finally:
+        await engine.dispose()
+    for ending in ("-wal", "-shm"):
+        swap.take_away(target.with_name(target.name + ending))
+    swap.put(made, target)
+    _drop_spool(settings, swap)
+    return counts
+
+
+async def _to_server(
+    settings: GatewaySettings, config: Path, manifest: Manifest, folder: Path, swap: "Swap", take_settings: bool
+) -> tuple[int, int]:
+    """One transaction, committed when the files stand in their places. The rows there were are backed up before."""
+    engine = open_engine(settings.database_place)
+    try:
+        if not await is_new(settings.database_place) and settings.key_file.exists():
+            kept = config.absolute().with_name(f"database{swap.ending}")
+            await back_up(settings, config if config.exists() else folder / SETTINGS, kept, None)
+            swap.keep(kept)
+        async with engine.begin() as connection:
+            others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = "
+            count = await connection.scalar(text(f"{others} current_setting('application_name') AND pid <> {_OWN}"))
+            if count:
+                raise RestoreError(f"{settings.database_place}: a gateway is connected to it; expected it stopped")
+            await connection.run_sync(drop_all)
+            counts = await connection.run_sync(_fill, manifest, folder)
+            await connection.run_sync(migrate_to, MIGRATIONS, "head")
+            swap.files(folder, _targets(settings, config, manifest, take_settings))
+            _drop_spool(settings, swap)
+    finally:
+        await engine.dispose()
+    return counts
+
+
+_OWN = "pg_backend_pid()"
+
+
+def _fill(connection: Connection, manifest: Manifest, folder: Path) -> tuple[int, int]:
+    """Tables of the backup's release with its rows; how many ICPs and devices. Checks that the key is theirs."""
+    migrate_to(connection, MIGRATIONS, str(manifest.about["revision"]))
+    with (folder / ROWS).open(encoding="utf-8") as lines:
+        count = load(connection, lines)
+    if count != manifest.about["rows"]:
+        raise RowsError(f"{count} rows, where {manifest.about['rows']} are expected")
+    set_sequences(connection, {str(name): int(number) for name, number in manifest.about["sequences"].items()})
+    check_key(connection, Sealer(load_key(folder / KEY, create=False)))
+    icps, devices = (connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() for table in _COUNTED)
+    return icps, devices
+
+
+_COUNTED = ("icp", "device")
+
+
+def _drop_spool(settings: GatewaySettings, swap: "Swap") -> None:
+    """What a gateway had not written of the database that was there is none of the restored one's."""
+    spool = settings.spool_path
+    if spool.parent.is_dir():
+        for path in spool.parent.iterdir():
+            if path.name.startswith(f"{spool.name}.") and path.name.removeprefix(f"{spool.name}.").isdigit():
+                swap.take_away(path)
+
+
+class Swap:
+    """Puts files in the places of others, which get names with `ending` beside them; `undo` puts all back."""
+
+    def __init__(self, ending: str) -> None:
+        self.ending = ending
+        self._done: list[tuple[Path | None, Path | None]] = []
+
+    @property
+    def aside(self) -> Iterator[Path]:
+        return (kept for _, kept in self._done if kept is not None)
+
+    def files(self, folder: Path, targets: dict[str, Path]) -> None:
+        for name, target in targets.items():
+            self.put(folder / name, target, 0o644 if name.startswith(CERTIFICATES) and name.endswith(".pem") else 0o600)
+
+    def put(self, source: Path, target: Path, mode: int = 0o600) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}{self.ending}")
+        try:
+            shutil.copyfile(source, draft)
+            draft.chmod(mode)
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+            self.take_away(target)
+            draft.rename(target)
+        finally:
+            draft.unlink(missing_ok=True)
+        self._done.append((target, None))
+
+    def take_away(self, path: Path) -> None:
+        if path.exists():
+            kept = path.with_name(path.name + self.ending)
+            path.rename(kept)
+            self._done.append((path, kept))
+
+    def keep(self, path: Path) -> None:
+        """A file that was made to keep something; it stays whatever happens."""
+        self._done.append((None, path))
+
+    def undo(self) -> None:
+        for path, kept in reversed(self._done):
+            if path is not None and kept is None:
+                path.unlink(missing_ok=True)
+            elif path is not None and kept is not None:
+                kept.rename(path)
+        self._done.clear()
