@@ -250,8 +250,12 @@ class WebSite:
         session = OAuth1Session(known.pop("client_key", "MiVOAppSuite"), **known)
         session.verify = self.authority
         session.trust_env = False
-        self._sessions.append(session)
+        self.keep(session)
         return session
+
+    def keep(self, session: OAuth1Session) -> None:
+        """To be closed before the server is stopped, which would wait for it."""
+        self._sessions.append(session)
 
     def temporary(self, secret: str, **known: Any) -> OAuth1Session:
         """Asked for a temporary token."""
