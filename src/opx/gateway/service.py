@@ -16,6 +16,7 @@ from opx.gateway.control.protocol import Counter, Done, NotAllowed, TakeSettings
 from opx.gateway.control.server import ControlServer, Handler
 from opx.gateway.faults.service import Faults
 from opx.gateway.forwarding.desk import ForwardingDesk
+from opx.gateway.forwarding.reconciler import State
 from opx.gateway.forwarding.repository import ForwardRepository
 from opx.gateway.forwarding.service import Forwarding
 from opx.gateway.forwarding.site import site_of
@@ -114,7 +115,7 @@ class GatewayService:
         self.icp_stack = _stack(self.clock, settings.icp_side.address, settings.icp_side.port, settings, limits)
         self.signalling = self._signalling(realm)
         self.live = LiveView(self.signalling, self.clock.loop.time)
-        self.faults.attach(self.signalling, self.live, self.writer, self.lag)
+        self.faults.attach(self.signalling, self.live, self.writer, self.lag, self._forwards_amiss)
         self.set_stack.attach(self.signalling.set_agent)
         self.icp_stack.attach(self.signalling.icp_agent)
         self.names = _names(settings, self.signalling)
@@ -220,6 +221,12 @@ class GatewayService:
     async def _changed(self) -> None:
         await self.reload()
         await self.forwarding.changed()
+
+    async def _forwards_amiss(self) -> list[str]:
+        status = await self.forwarding.status()
+        wanted = [rule for rule in status.rules if rule.state in (State.HINDERED, State.NOT_IN_FORCE)]
+        amiss = [f"rule {rule.forward.id}: {rule.why or rule.state.value}" for rule in wanted]
+        return [status.problem, *amiss] if status.problem and wanted else amiss
 
     def _forwarding_news(self, text: str) -> None:
         self.writer.add_timeline(TimelineRow(None, time.time(), "forwarding", text[:512]))

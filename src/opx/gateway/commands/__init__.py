@@ -8,6 +8,7 @@ from opx.config import SettingsFile
 from opx.gateway.commands.backups import backup_command, restore_command
 from opx.gateway.commands.common import CONFIG, ConfigOption, run_work, settings_of, tell_gateway, with_repository
 from opx.gateway.commands.devices import device_app
+from opx.gateway.commands.faults import faults_app
 from opx.gateway.commands.forwards import forward_app
 from opx.gateway.commands.icps import icp_app
 from opx.gateway.commands.web_services import consumer_app, token_app, web_services_app
@@ -29,6 +30,7 @@ app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.add_typer(icp_app, name="icp")
 app.add_typer(device_app, name="device")
+app.add_typer(faults_app)
 app.add_typer(forward_app, name="forward")
 app.add_typer(web_services_app, name="web-services")
 app.add_typer(consumer_app, name="consumer")

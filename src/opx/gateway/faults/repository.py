@@ -14,6 +14,7 @@ from opx.gateway.faults.messages import CallTrace, unpack
 from opx.gateway.faults.models import AlarmRow, CallRow, LadderRow
 from opx.gateway.faults.records import COLUMNS, CallRecord
 from opx.gateway.journal import storable
+from opx.gateway.webservices.models import Consumer, FinalToken
 from opx.store.engine import for_reading
 
 CHUNK = 500
@@ -153,6 +154,19 @@ class FaultsRepository:
         async with self._reading.connect() as connection:
             data = await connection.scalar(select(LadderRow.data).where(LadderRow.call_id == call_id))
         return unpack(data) if data is not None else None
+
+    async def tokens_near_expiry(self, before: float) -> list[tuple[str, float]]:
+        """Consumers of the web services whose last token expires before that time, and when."""
+        last = func.max(FinalToken.expires_at)
+        query = (
+            select(Consumer.name, last)
+            .join(FinalToken, FinalToken.consumer == Consumer.id)
+            .where(FinalToken.revoked_at.is_(None))
+            .group_by(Consumer.name)
+            .having(last < before)
+        )
+        async with self._reading.connect() as connection:
+            return [(name, expires_at) for name, expires_at in await connection.execute(query)]
 
     async def alarms(self, *, standing: bool = False, offset: int = 0, limit: int = 50) -> tuple[list[Alarm], int]:
         """A page of alarms, those that stand first and then the newest, and how many there are in all."""

@@ -42,8 +42,10 @@ from opx.web.authority import CertificateError
 
 THROW_AWAY_EVERY = 600.0
 """Seconds between two looks for what is too old or too much."""
-CERTIFICATES_EVERY = 3600.0
-"""Seconds between two looks at the certificates."""
+FORWARDS_EVERY = 30.0
+"""Seconds between two looks at the forwards in force."""
+EXPIRY_EVERY = 3600.0
+"""Seconds between two looks at what expires."""
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,16 @@ class Faults:
         self._talked = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
-    def attach(self, signalling: Signalling, live: LiveView, writer: WriteBehind, lag: LagMeter) -> None:
+    def attach(
+        self,
+        signalling: Signalling,
+        live: LiveView,
+        writer: WriteBehind,
+        lag: LagMeter,
+        forwards: Callable[[], Awaitable[Sequence[str]]],
+    ) -> None:
+        """`forwards` says what of the port forwarding is not in force as it is wanted."""
+        self._forwards = forwards
         self._signalling, self._writer, self._lag = signalling, writer, lag
         self.recorder.attach(signalling, live)
 
@@ -86,12 +97,14 @@ class Faults:
         standing, _ = await self.repository.alarms(standing=True, limit=1000)
         self.board.restore(reversed(standing))
         loop = asyncio.get_running_loop()
-        for seconds, what in (
-            (LOOK_EVERY, self._look),
-            (THROW_AWAY_EVERY, self._throw_away),
-            (CERTIFICATES_EVERY, self._look_at_certificates),
+        for delay, seconds, what in (
+            (0.0, LOOK_EVERY, self._look),
+            (0.0, THROW_AWAY_EVERY, self._throw_away),
+            (FORWARDS_EVERY, FORWARDS_EVERY, self._look_at_forwards),
+            (0.0, EXPIRY_EVERY, self._look_at_certificates),
+            (0.0, EXPIRY_EVERY, self._look_at_tokens),
         ):
-            self._tasks.append(loop.create_task(_again_and_again(seconds, what)))
+            self._tasks.append(loop.create_task(_again_and_again(delay, seconds, what)))
 
     async def stop(self) -> None:
         """Hand on what is to be written; call it before the writer stops."""
@@ -206,6 +219,18 @@ class Faults:
             self.board.raise_("certificate-expiring", str(info.path), f"{left:.0f} days are left")
         self.board.clear_others("certificate-expiring", (str(info.path) for info in expiring))
 
+    async def _look_at_tokens(self) -> None:
+        now = time.time()
+        within = self._settings.certificates.warn_days * 86400.0
+        expiring = await self.repository.tokens_near_expiry(now + within)
+        for name, expires_at in expiring:
+            self.board.raise_("token-expiring", name, f"{(expires_at - now) / 86400:.0f} days are left")
+        self.board.clear_others("token-expiring", (name for name, _ in expiring))
+
+    async def _look_at_forwards(self) -> None:
+        problems = await self._forwards()
+        self.board.set("forwarding-not-in-force", "", "; ".join(problems)[:500], bool(problems))
+
 
 def _packed(messages: CallMessages) -> PackedLadder:
     return PackedLadder(messages.call_id, messages.at, messages.failed, pack(masked(messages.legs)))
@@ -226,8 +251,9 @@ def _item(state: str, alarm: Alarm) -> Item:
     return envelope("alarm", f"{alarm.alarm_id}-{state}", data)
 
 
-async def _again_and_again(seconds: float, what: Callable[[], Awaitable[None]]) -> None:
-    """Now, and every so many seconds; what goes wrong once is tried again the next time."""
+async def _again_and_again(delay: float, seconds: float, what: Callable[[], Awaitable[None]]) -> None:
+    """After a delay, and every so many seconds; what goes wrong once is tried again the next time."""
+    await asyncio.sleep(delay)
     while True:
         try:
             await what()

@@ -13,6 +13,8 @@ from opx.gateway.console.desk import Desk
 from opx.gateway.console.models import CONSOLE
 from opx.gateway.console.rooms import TEMPLATES, rooms
 from opx.gateway.control.client import ControlClient
+from opx.gateway.faults.metrics import PATH as METRICS
+from opx.gateway.faults.metrics import MetricsApp
 from opx.gateway.forwarding.repository import ForwardRepository
 from opx.gateway.forwarding.site import site_of
 from opx.gateway.opening import open_repository
@@ -77,7 +79,8 @@ class WebService:
         )
         desk = Desk(self.console, engine, self.repository, control, self._file, settings)
         self.console.serve("OPX Gateway", settings.web_address, rooms(desk), [TEMPLATES])
-        self.app = Split(self.console.app, {PATH: api})
+        metrics = MetricsApp(control, settings.metrics, (settings.web_address, settings.icp_side.address))
+        self.app = Split(self.console.app, {PATH: api, METRICS: metrics})
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         settings = self.settings
