@@ -86,7 +86,7 @@ class Device(Base):
     icp_id: Mapped[int] = mapped_column(ForeignKey("icp.id", ondelete="RESTRICT"), index=True)
     set_username: Mapped[str] = mapped_column(String(128), unique=True)
     set_ha1: Mapped[bytes] = mapped_column(LargeBinary)
-    icp_username: Mapped[str] = mapped_column(String(128), default="")
+    icp_username: Mapped[str] = mapped_column(String(128), default="", index=True)
     icp_password: Mapped[bytes] = mapped_column(LargeBinary)
     revision: Mapped[int] = mapped_column(default=1)
     version: Mapped[int] = mapped_column(server_default="1")

@@ -56,6 +56,8 @@ __all__ = [
     "TimelineRow",
 ]
 
+CHANGES_AT_ONCE = 25
+"""Changes in one transaction; on SQLite everybody else's writes wait for it, those of signalling among them."""
 _KEY_PROBE = "setting:key"
 """Context of a sealed value that tells at the start whether the key file is this database's."""
 
@@ -199,26 +201,33 @@ class Repository:
         `version` as with `save_icp`. RepositoryError, Conflict among them.
         """
         async with self._writing() as session:
-            return await self._save_device(session, spec, device_id, version)
+            base = await Stored.load(session, self.sealer, devices=False)
+            return await self._change_device(base, DeviceChange(spec, device_id, version))
 
     async def delete_device(self, device_id: int, version: int | None = None) -> None:
         """Missing; Conflict when `version` is given and not the one stored."""
         async with self._writing() as session:
-            await self._change_device(session, DeviceChange(None, device_id, version))
+            base = await Stored.load(session, self.sealer, devices=False)
+            await self._change_device(base, DeviceChange(None, device_id, version))
 
     async def change_devices(
         self, changes: Sequence[DeviceChange]
     ) -> list[tuple[DeviceRecord, bool] | RepositoryError]:
-        """Each change for itself, in one transaction: what `save_device` gives, or why it was not done."""
+        """Each change for itself, one after the other: what `save_device` gives, or why it was not done.
+
+        They come in several transactions, so that other writers get their turn in between.
+        """
         done: list[tuple[DeviceRecord, bool] | RepositoryError] = []
-        async with self._writing() as session:
-            for change in changes:
-                try:
-                    async with _guarded(), session.begin_nested():
-                        changed = await self._change_device(session, change)
-                    done.append(changed)
-                except RepositoryError as error:
-                    done.append(error)
+        for step in range(0, len(changes), CHANGES_AT_ONCE):
+            async with self._writing() as session:
+                base = await Stored.load(session, self.sealer, devices=False)
+                for change in changes[step : step + CHANGES_AT_ONCE]:
+                    try:
+                        async with _guarded(), session.begin_nested():
+                            changed = await self._change_device(base, change)
+                        done.append(changed)
+                    except RepositoryError as error:
+                        done.append(error)
         return done
 
     async def put_all(self, icps: Sequence[IcpSpec], devices: Sequence[DeviceSpec]) -> int:
@@ -259,7 +268,8 @@ class Repository:
             spec = DeviceSpec(
                 set_username, set_password, icp.name, row.icp_username, icp_password, row.description, row.enabled
             )
-            return (await self._save_device(session, spec))[0]
+            base = await Stored.load(session, self.sealer, devices=False)
+            return (await self._change_device(base, DeviceChange(spec)))[0]
 
     async def set_enabled(self, set_username: str, enabled: bool) -> None:
         """Missing."""
@@ -314,29 +324,27 @@ class Repository:
         async with _guarded(), self._sessions.begin() as session:
             yield session
 
-    async def _save_device(
-        self, session: AsyncSession, spec: DeviceSpec, device_id: int | None = None, version: int | None = None
-    ) -> tuple[DeviceRecord, bool]:
-        row = await _device_row(session, device_id) if device_id is not None else None
-        stored = await Stored.load(session, self.sealer, spec, row)
+    async def _change_device(self, base: Stored, change: DeviceChange) -> tuple[DeviceRecord, bool]:
+        """`base` has realm and ICPs."""
+        session, spec = base.session, change.spec
+        row = await _device_row(session, change.device_id) if change.device_id is not None else None
+        if spec is None:
+            if row is None:
+                raise Missing("there is no device without an id")
+            _check_version(row.set_username, row, change.version)
+            record = self._device(row)
+            await session.delete(row)
+            await session.flush()
+            return record, True
+        stored = await base.with_devices_of(spec, row)
         before = row or stored.devices.get(spec.set_username)
-        _check_version(spec.set_username, before, version)
+        _check_version(spec.set_username, before, change.version)
         changed = stored.put_device(spec, row)
-        _check_new(spec.set_username, before, version, changed)
+        _check_new(spec.set_username, before, change.version, changed)
         for _, error in stored.clashes((spec.set_username,)):
             raise error
         await session.flush()
         return self._device(stored.devices[spec.set_username]), changed
-
-    async def _change_device(self, session: AsyncSession, change: DeviceChange) -> tuple[DeviceRecord, bool]:
-        if change.spec is not None:
-            return await self._save_device(session, change.spec, change.device_id, change.version)
-        row = await _device_row(session, change.device_id or 0)
-        _check_version(row.set_username, row, change.version)
-        record = self._device(row)
-        await session.delete(row)
-        await session.flush()
-        return record, True
 
     def _device(self, row: Device) -> DeviceRecord:
         return device_record(row, self.sealer)

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -56,23 +56,19 @@ class Stored:
     devices: dict[str, Device]
 
     @classmethod
-    async def load(
-        cls, session: AsyncSession, sealer: Sealer, spec: DeviceSpec | None = None, row: Device | None = None
-    ) -> "Stored":
-        """Everything, or what `spec` may touch or collide with; `row` is the device that it is for, if known."""
+    async def load(cls, session: AsyncSession, sealer: Sealer, *, devices: bool = True) -> "Stored":
+        """Everything; without `devices` for `with_devices_of`."""
         realm = (await session.get_one(Setting, "realm")).value
-        icps, devices = select(Icp), select(Device)
-        if spec is not None:
-            icps = icps.where(Icp.name == spec.icp)
-            names = (spec.set_username, spec.icp_name, *((row.set_username,) if row is not None else ()))
-            devices = devices.where(or_(Device.set_username.in_(names), Device.icp_username == spec.icp_name))
-        return cls(
-            session,
-            sealer,
-            realm,
-            {found.name: found for found in await session.scalars(icps)},
-            {found.set_username: found for found in await session.scalars(devices)},
-        )
+        icps = {found.name: found for found in await session.scalars(select(Icp))}
+        rows = await session.scalars(select(Device)) if devices else ()
+        return cls(session, sealer, realm, icps, {found.set_username: found for found in rows})
+
+    async def with_devices_of(self, spec: DeviceSpec, row: Device | None) -> "Stored":
+        """The same with the devices that `spec` may touch or collide with; `row` is the one it is for, if known."""
+        names = (spec.set_username, spec.icp_name, *((row.set_username,) if row is not None else ()))
+        touched = select(Device).where(or_(Device.set_username.in_(names), Device.icp_username == spec.icp_name))
+        devices = {found.set_username: found for found in await self.session.scalars(touched)}
+        return replace(self, devices=devices)
 
     def put_icp(self, spec: IcpSpec, row: Icp | None = None) -> bool:
         """Add or change the ICP of that name, or `row`, which may get another name; says whether anything changed.

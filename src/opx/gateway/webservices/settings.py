@@ -35,4 +35,4 @@ class WebServicesSettings(Table):
     page_size: Annotated[int, Field(ge=1)] = 500
     """Most entries of a page."""
     bulk_size: Annotated[int, Field(ge=1)] = 500
-    """Most entries of a bulk write, which is one transaction: others' writes wait for it."""
+    """Most entries of a bulk write."""

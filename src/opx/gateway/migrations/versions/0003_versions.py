@@ -30,9 +30,11 @@ def upgrade() -> None:
             table_kwargs={"sqlite_autoincrement": True},
         ) as batch_op:
             batch_op.add_column(sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
+    op.create_index(op.f("ix_device_icp_username"), "device", ["icp_username"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_device_icp_username"), "device")
     for table in ("device", "icp"):
         with op.batch_alter_table(table, table_args=checks(table)) as batch_op:
             batch_op.drop_column("version")
