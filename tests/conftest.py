@@ -57,7 +57,7 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=needs_postgres())])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgres())])
 def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
     """The test runs on each kind of database that `support.postgres.DATABASES` gives places of."""
     if request.param == "sqlite":

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opx.gateway.journal import MAX_DEVICE_ENTRIES, BindingRow, IcpBindingRow, TimelineRow, storable
@@ -103,6 +103,7 @@ async def test_a_binding_too_long_for_a_database_is_left_out_and_the_others_writ
         assert await repository.bindings() == [longest]
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_text_of_a_message_can_be_stored(text: str) -> None:
     kept = storable(text)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.exc import ProgrammingError
 
 from opx.config import ConfigError, parse_settings
+from opx.gateway.live_settings import at_once
 from opx.gateway.settings import GatewaySettings
 from opx.store.engine import is_new, open_engine
 from opx.store.place import DatabaseUnusable, Place, PostgresAddress, ServerPolicy, connect
@@ -34,6 +35,8 @@ def problem_of(text: str) -> str:
         ("postgresql://opx@db.example.com/gateway", PostgresAddress("gateway", "db.example.com", 5432, "opx")),
         ("postgres://db.example.com:5433/gateway", PostgresAddress("gateway", "db.example.com", 5433)),
         ("postgresql:///gateway?host=/run/postgresql", PostgresAddress("gateway", "/run/postgresql")),
+        ("postgresql://opx@:5433/g?host=/a%20b", PostgresAddress("g", "/a b", 5433, "opx")),
+        ("postgresql:///gateway", PostgresAddress("gateway")),
         ("postgresql://a%40b@[fd00::1]:5433/x%20y", PostgresAddress("x y", "fd00::1", 5433, "a@b")),
     ],
 )
@@ -41,6 +44,7 @@ def test_one_setting_names_a_server(text: str, address: PostgresAddress) -> None
     place = place_of(f'database = "{text}"')
 
     assert place.server == address
+    assert PostgresAddress.parse(str(address)) == address
     assert place.file is None
     assert place.policy.application == "opx gateway"
 
@@ -70,6 +74,13 @@ def test_what_is_no_place_is_refused_and_no_password_is_quoted(text: str) -> Non
     assert problem.startswith("gateway.toml:1: database: ")
     assert "expected" in problem
     assert PASSWORD not in problem
+
+
+def test_settings_with_a_server_can_be_taken_apart_and_put_together_again() -> None:
+    settings = parse_settings(GatewaySettings, f'database = "postgresql://opx@h/d"\n{SIDES}', "gateway.toml")
+
+    assert at_once(settings, settings) == settings
+    assert settings.model_dump(mode="json")["database"] == "postgresql://opx@h:5432/d"
 
 
 def test_a_root_that_nothing_is_verified_with_is_a_mistake() -> None:

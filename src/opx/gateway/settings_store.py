@@ -3,7 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, InstanceOf, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationInfo,
+    field_validator,
+)
 
 from opx.gateway.settings_fields import HostName, Table
 from opx.store.place import SCHEMES, PostgresAddress, ServerPolicy
@@ -17,7 +25,14 @@ def _place(value: object) -> object:
     return Path(value) if isinstance(value, str) else value
 
 
-DatabasePlace = Annotated[InstanceOf[Path] | InstanceOf[PostgresAddress], BeforeValidator(_place)]
+def _as_written(value: object, info: SerializationInfo) -> object:
+    # A dataclass that is given on would be taken apart.
+    return str(value) if info.mode == "json" or isinstance(value, PostgresAddress) else value
+
+
+DatabasePlace = Annotated[
+    InstanceOf[Path] | InstanceOf[PostgresAddress], BeforeValidator(_place), PlainSerializer(_as_written)
+]
 """A file for SQLite, or `postgresql://...` for a database on a server."""
 
 

@@ -4,7 +4,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import asyncpg
 from sqlalchemy import URL
@@ -47,10 +47,14 @@ class PostgresAddress:
         return cls(database, query.get("host") or parts.hostname or "", port, unquote(parts.username or ""))
 
     def __str__(self) -> str:
-        user = f"{self.username}@" if self.username else ""
+        """As `parse` takes it."""
+        user = f"{quote(self.username, safe='')}@" if self.username else ""
+        database = quote(self.database, safe="")
         if self.host.startswith("/"):
-            return f"postgresql://{user}/{self.database}?host={self.host}"
-        return f"postgresql://{user}{self.host or 'localhost'}:{self.port}/{self.database}"
+            port = f":{self.port}" if self.port != PORT else ""
+            return f"postgresql://{user}{port}/{database}?host={quote(self.host)}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"postgresql://{user}{host}:{self.port}/{database}"
 
 
 @dataclass(frozen=True, slots=True)

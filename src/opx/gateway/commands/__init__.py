@@ -6,19 +6,16 @@ import typer
 
 from opx.config import SettingsFile
 from opx.gateway.commands.backups import backup_command, restore_command
-from opx.gateway.commands.common import CONFIG, ConfigOption, run_work, settings_of, tell_gateway, with_repository
+from opx.gateway.commands.checks import check_command
+from opx.gateway.commands.common import CONFIG, ConfigOption, settings_of, tell_gateway, with_repository
 from opx.gateway.commands.devices import device_app
 from opx.gateway.commands.faults import faults_app
 from opx.gateway.commands.forwards import forward_app
 from opx.gateway.commands.icps import icp_app
 from opx.gateway.commands.web_services import consumer_app, token_app, web_services_app
 from opx.gateway.importing import import_file
-from opx.gateway.repository import MIGRATIONS, Repository
 from opx.gateway.settings import GatewaySettings
 from opx.program import log_to_stderr, owner_errors, run_service
-from opx.store.engine import is_new, open_engine
-from opx.store.migrations import is_behind
-from opx.store.secrets import Sealer, load_key
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they hold passwords
     help="The border gateway.",
 )
+app.command("check")(check_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.add_typer(icp_app, name="icp")
@@ -55,31 +53,6 @@ def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
         )
         face = settings.set_side
         run_service(service, on_ready=lambda: typer.echo(f"ready: gateway, set side {face.address}:{face.port}"))
-
-
-@app.command()
-def check(config: ConfigOption = CONFIG) -> None:
-    """Check settings, key file and database; starts and changes nothing."""
-    settings = settings_of(config)
-
-    async def work() -> str:
-        if await is_new(settings.database_place):
-            if settings.key_file.exists():
-                load_key(settings.key_file, create=False)
-            return "settings are in order; the database is made at the first start"
-        sealer = Sealer(load_key(settings.key_file, create=False))
-        engine = open_engine(settings.database_place)
-        try:
-            if await is_behind(engine, MIGRATIONS):
-                return "settings and key file are in order; the next start brings the database up to date"
-            repository = Repository(engine, sealer)
-            await repository.open()
-            icps, devices = len(await repository.icps()), len(await repository.devices())
-            return f"settings, key file and database are in order: {icps} ICPs, {devices} devices"
-        finally:
-            await engine.dispose()
-
-    typer.echo(run_work(work()))
 
 
 @app.command("import")
