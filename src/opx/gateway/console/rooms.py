@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from opx.gateway.console.alarms import alarms_room
+from opx.gateway.console.calls import calls_room
 from opx.gateway.console.dashboard import dashboard_room
 from opx.gateway.console.desk import Desk
 from opx.gateway.console.icps import icps_room
@@ -20,6 +22,8 @@ def rooms(desk: Desk) -> list[Room]:
         settings_room(desk),
         icps_room(desk),
         sip_devices_room(desk),
+        calls_room(desk),
+        alarms_room(desk),
         sign_in_room(desk.console),
         people_room(desk.console),
     ]

@@ -41,7 +41,7 @@ from opx.gateway.control.protocol import (
     SetAlarm,
     Status,
     TakeSettings,
-    TestAlarm,
+    TryAlarm,
 )
 
 ANSWER_LIMIT = 5.0
@@ -120,7 +120,7 @@ class ControlClient:
         await self._ask(SetAlarm(kind=kind, subject=subject, cause=cause, raised=raised), Done)
 
     async def test_alarm(self) -> dict[str, str]:
-        return (await self._ask(TestAlarm(), Sent, SEND_LIMIT, once=True)).ways
+        return (await self._ask(TryAlarm(), Sent, SEND_LIMIT, once=True)).ways
 
     async def _ask(self, question: Question, answer: type[A], limit: float = ANSWER_LIMIT, once: bool = False) -> A:
         known = self._link

@@ -322,7 +322,7 @@ class SetAlarm(Question):
     raised: bool = True
 
 
-class TestAlarm(Question):
+class TryAlarm(Question):
     """Send a trial alarm by every way that is configured."""
 
     name = "test-alarm"

@@ -26,7 +26,7 @@ def svg(ladder: Ladder, *, standalone: bool = False, links: str = "") -> str:
     if standalone:
         parts.append(f'<rect width="{width}" height="{height}" fill="#ffffff"/><g color="#1a1a1a" fill="#1a1a1a">')
     parts += [_lifeline(party, index, height) for index, party in enumerate(ladder.parties)]
-    parts += [_arrow(step, number, links) for number, step in enumerate(steps, 1)]
+    parts += [_arrow(step, number, links, standalone) for number, step in enumerate(steps, 1)]
     if len(steps) < len(ladder.steps):
         more = len(ladder.steps) - len(steps)
         parts.append(f'<text x="{_x(0)}" y="{height - 8}">and {more} more</text>')
@@ -47,12 +47,14 @@ def _lifeline(party: Party, index: int, height: int) -> str:
     )
 
 
-def _arrow(step: Step, number: int, links: str) -> str:
+def _arrow(step: Step, number: int, links: str, coloured: bool) -> str:
     y = TOP + ROW * number - 8
     start, end = _x(step.source), _x(step.target)
     ahead = 1 if end > start else -1
     tip = end - ahead
-    colour = ' color="#c62828" fill="#c62828"' if step.failure else ""
+    colour = ' class="fail"' if step.failure else ""
+    if coloured and step.failure:
+        colour = ' color="#b3261e" fill="#b3261e"'
     dashes = ' stroke-dasharray="5 4"' if step.repeated else ""
     label = step.title + (" (again)" if step.repeated else "")
     left = min(start, end) + 6

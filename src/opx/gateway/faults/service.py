@@ -23,7 +23,7 @@ from opx.gateway.control.protocol import (
     NotFound,
     Sent,
     SetAlarm,
-    TestAlarm,
+    TryAlarm,
 )
 from opx.gateway.control.server import Handler
 from opx.gateway.faults.alarms import KINDS, Alarm, AlarmBoard
@@ -128,7 +128,7 @@ class Faults:
         known: dict[type[Any], Callable[[Any], Awaitable[Any]]] = {
             AskLadder: self._ladder,
             SetAlarm: self._set_alarm,
-            TestAlarm: self._test_alarm,
+            TryAlarm: self._test_alarm,
         }
         return {question.name: Handler(question, answer) for question, answer in known.items()}
 
@@ -147,7 +147,7 @@ class Faults:
         self.board.set(question.kind, question.subject, question.cause, question.raised)
         return Done()
 
-    async def _test_alarm(self, question: TestAlarm) -> Sent:
+    async def _test_alarm(self, question: TryAlarm) -> Sent:
         trial = Alarm(random_hex(8), "test", "", "sent to try the way out; nothing is wrong", time.time())
         item = _item("test", replace(trial))
         found = {name: await courier.try_out(item) for name, courier in self._couriers.items()}

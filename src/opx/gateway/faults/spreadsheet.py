@@ -25,7 +25,12 @@ def lines(records: Iterable[CallRecord]) -> Iterator[str]:
     """The file's lines, the headings first."""
     yield _line(HEADINGS)
     for record in records:
-        yield _line(_cells(record))
+        yield line(record)
+
+
+def line(record: CallRecord) -> str:
+    """One record's line."""
+    return _line(_cells(record))
 
 
 def _cells(record: CallRecord) -> list[object]:
