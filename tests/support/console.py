@@ -14,6 +14,7 @@ from opx.config import SettingsFile
 from opx.gateway.web.service import WebService
 from opx.web.accounts import Role
 from opx.web.passwords import PasswordHasher
+from support.postgres import DATABASES
 
 PASSWORD = "four quiet red kettles"
 HOST = "https://console.test"
@@ -132,7 +133,8 @@ async def open_console(folder: Path, settings: str = SETTINGS) -> AsyncIterator[
     """The web face of a gateway whose files are in `folder`, without any network."""
     path = folder / "gateway.toml"
     if not path.exists():
-        path.write_text(settings)
+        place = DATABASES.setting(folder / "gateway.db")
+        path.write_text(settings if place == str(folder / "gateway.db") else f'database = "{place}"\n{settings}')
     web = WebService(SettingsFile.read(path), quick_hasher())
     await web.open()
     try:

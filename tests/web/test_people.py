@@ -9,6 +9,8 @@ from opx.web.accounts import Role
 from opx.web.audit import differences
 from support.console import PASSWORD, Visitor, add_user, open_console, signed_in
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 async def test_a_new_user_chooses_a_password_by_a_link_that_is_shown_once(tmp_path: Path) -> None:
     async with open_console(tmp_path) as web:

@@ -1,6 +1,5 @@
 """Signing in and out of a console: links, sessions, limits, and what strangers learn."""
 
-import sqlite3
 from pathlib import Path
 
 import argon2
@@ -11,6 +10,9 @@ from opx.web.accounts import Role
 from opx.web.limits import SignInLimits
 from opx.web.sessions import Sessions
 from support.console import PASSWORD, Visitor, add_user, open_console, signed_in
+from support.gateway_store import stored_bytes
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 NEW = "seven loud blue teapots"
 
@@ -109,7 +111,8 @@ async def test_the_session_cookie_is_for_https_out_of_scripts_reach_and_only_its
         (cookie,) = [line for line in page.headers.get_list("set-cookie") if line.startswith("__Host-opx-gateway=")]
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
         value = cookie.split(";")[0].partition("=")[2]
-    kept = b"".join(path.read_bytes() for path in tmp_path.glob("gateway.db*"))
+    kept = stored_bytes(tmp_path)
+    assert b"ada" in kept
     assert value.encode() not in kept
     assert PASSWORD.encode() not in kept
 
@@ -230,15 +233,18 @@ async def test_changing_the_own_password_needs_the_present_one_and_ends_the_othe
         assert (await there.sign_in("rea", NEW)).status_code == 200
 
 
+async def only_hash(web: WebService) -> str:
+    async with web.repository.engine.connect() as connection:
+        return str((await connection.exec_driver_sql("SELECT password_hash FROM console_user")).scalar_one())
+
+
 async def test_an_old_hash_is_made_anew_at_the_next_sign_in(tmp_path: Path) -> None:
     async with open_console(tmp_path) as web:
         await add_user(web, "ada")
         weaker = "$argon2id$v=19$m=8,t=1,p=1$"
-        with sqlite3.connect(tmp_path / "gateway.db") as database:
-            (before,) = database.execute("SELECT password_hash FROM console_user").fetchone()
+        before = await only_hash(web)
         assert before.startswith(weaker)
         web.console.hasher._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
         assert (await Visitor(web).sign_in("ada")).status_code == 200
-        with sqlite3.connect(tmp_path / "gateway.db") as database:
-            (after,) = database.execute("SELECT password_hash FROM console_user").fetchone()
+        after = await only_hash(web)
         assert after.startswith("$argon2id$v=19$m=16,t=2,p=1$")

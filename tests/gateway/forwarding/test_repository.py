@@ -5,23 +5,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
 
 from opx.gateway.forwarding import repository as room
 from opx.gateway.forwarding.repository import ForwardRepository
 from opx.gateway.forwarding.rules import ForwardError, Protocol, parse_sources
 from opx.gateway.records import Conflict, Missing
-from opx.store.engine import open_engine
 from support.forwarding import SITE, spec
 from support.gateway_store import opened
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
 async def forwards(tmp_path: Path) -> AsyncIterator[ForwardRepository]:
-    async with opened(tmp_path):
-        engine = open_engine(URL.create("sqlite+aiosqlite", database=str(tmp_path / "gateway.db")))
-        yield ForwardRepository(engine, SITE)
-        await engine.dispose()
+    async with opened(tmp_path) as repository:
+        yield ForwardRepository(repository.engine, SITE)
 
 
 async def test_a_rule_comes_back_as_it_was_written(forwards: ForwardRepository) -> None:
@@ -44,7 +42,9 @@ async def test_several_rules_are_added_together_or_not_at_all(forwards: ForwardR
     with pytest.raises(ForwardError, match="TCP 8185 is forwarded by rule"):
         await forwards.add(spec("8185"), spec("8186"), spec("8180-8185"))
     assert await forwards.all() == []
-    assert [rule.id for rule in await forwards.add(spec("8185"), spec("8186"))] == [1, 2]
+    one, other = await forwards.add(spec("8185"), spec("8186"))
+    assert await forwards.all() == [one, other]
+    assert one.id < other.id
 
 
 async def test_a_change_raises_the_version_and_one_on_an_old_version_is_refused(forwards: ForwardRepository) -> None:
