@@ -23,7 +23,7 @@ from schemathesis.core.result import Ok
 
 from opx.gateway.webservices.records import RESOURCES
 from opx.gateway.webservices.settings import WebServicesSettings
-from support.web_services import ALL, DEVICE, Api, WebSite, web_site
+from support.web_services import ALL, DEVICE, Api, OAuth1Session, WebSite, web_site
 
 EXAMPLES = 12
 """Requests of each kind for each operation; the same ones in every run."""
@@ -38,6 +38,8 @@ CHECKS = [
 ]
 """`positive_data_acceptance` is left out: whether an ICP is there or a password weak stands in no schema."""
 OPERATIONS = [
+    "requestToken",
+    "accessToken",
     "readServer",
     "readToken",
     "renewToken",
@@ -64,7 +66,7 @@ OPERATIONS = [
 ]
 
 
-WITHOUT_INPUT = {"readServer", "readToken", "renewToken", "dropToken", "listForwards"}
+WITHOUT_INPUT = {"requestToken", "accessToken", "readServer", "readToken", "renewToken", "dropToken", "listForwards"}
 """Nothing can be wrong with what is sent to them."""
 
 
@@ -93,6 +95,19 @@ def unsecured(description: dict[str, Any]) -> dict[str, Any]:
     return {**description, "paths": paths, "components": components}
 
 
+def signing(site: WebSite, operation: str, consumer_id: str) -> OAuth1Session:
+    """Signed with what the operation wants: a final token, or what there is on the way to one."""
+    spec = replace(ALL, consumer_id=consumer_id)
+    if operation not in ("requestToken", "accessToken"):
+        return site.authorised(spec)
+    _, secret = site.consumer(spec)
+    if operation == "requestToken":
+        return site.session(client_key=consumer_id, client_secret=secret, callback_uri="oob")
+    session = site.temporary(secret, client_key=consumer_id)
+    session._client.client.verifier = site.approve()
+    return session
+
+
 def inputs() -> Iterator[Any]:
     for operation in OPERATIONS:
         yield pytest.param(operation, GenerationMode.POSITIVE, id=f"{operation}-allowed")
@@ -103,7 +118,7 @@ def inputs() -> Iterator[Any]:
 @pytest.mark.parametrize(("operation", "mode"), list(inputs()))
 def test_each_operation_answers_as_described(site: WebSite, operation: str, mode: GenerationMode) -> None:
     described = schemathesis.openapi.from_dict(unsecured(site.app.description)).find_operation_by_id(operation)
-    session = site.authorised(replace(ALL, consumer_id=f"{operation}-{next(_numbers)}"))
+    session = signing(site, operation, f"{operation}-{next(_numbers)}")
 
     @settings(
         max_examples=EXAMPLES,

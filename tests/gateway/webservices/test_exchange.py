@@ -80,7 +80,7 @@ def test_a_wrong_secret_or_consumer_gets_401_and_no_word(site: WebSite) -> None:
         answer = session.post(f"{site.url}/oauth/request_token")
         assert silent(answer)
         assert answer.headers["www-authenticate"].startswith("OAuth ")
-    reasons = [refusal.reason for refusal in site.app.authority.refusals]
+    reasons = [refusal.reason for refusal in site.service.refusals]
     assert reasons == ["unknown consumer", "signature", "signature"]
     assert site.do(site.service.temporary_tokens()) == []
 

@@ -21,7 +21,7 @@ from opx.gateway.webservices.phones import phone_routes
 from opx.gateway.webservices.ports import AuditLog, Forwards, ServerFacts, no_audit
 from opx.gateway.webservices.problems import Mistake, Refused
 from opx.gateway.webservices.service import WebServices
-from opx.gateway.webservices.tokens import base_routes
+from opx.gateway.webservices.tokens import base_routes, exchange_routes
 
 PATH = "/webservices"
 """Where the gateway's web process mounts it; the paths of the API begin behind this."""
@@ -31,10 +31,9 @@ log = logging.getLogger(__name__)
 
 
 class WebServicesApp:
-    """An ASGI application. `authority.refusals` are for the administrator, `description` is the OpenAPI one."""
+    """An ASGI application. `description` is the OpenAPI one."""
 
-    def __init__(self, gate: ASGIApp, authority: Authority, inner: FastAPI) -> None:
-        self.authority = authority
+    def __init__(self, gate: ASGIApp, inner: FastAPI) -> None:
         self.inner = inner
         self._gate = gate
 
@@ -75,6 +74,8 @@ def app(
         redoc_url=None,
         openapi_url=None,
     )
+    authority = Authority(service.repository, service.note_refusal)
+    inner.include_router(exchange_routes(authority))
     inner.include_router(base_routes(service, server))
     inner.include_router(icp_routes(house))
     inner.include_router(device_routes(house))
@@ -86,8 +87,7 @@ def app(
     inner.add_exception_handler(HTTPException, _http_error)
     inner.add_exception_handler(Exception, _failed)
     describe(inner)
-    authority = Authority(service.repository)
-    return WebServicesApp(Gate(inner, authority, service.repository, authorise_page), authority, inner)
+    return WebServicesApp(Gate(inner, authority, service.repository, authorise_page), inner)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

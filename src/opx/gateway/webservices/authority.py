@@ -6,7 +6,6 @@ nor whether there is such a consumer. Who can is an owner and is told what else 
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,24 +13,20 @@ from opx.gateway.webservices.attempts import Attempts
 from opx.gateway.webservices.exchange import Once, Signer, TokenExchange, TokenKind, Verdict
 from opx.gateway.webservices.oauth import SignedRequest
 from opx.gateway.webservices.problems import Refused, Stranger
-from opx.gateway.webservices.records import ConsumerRecord, FinalRecord, NewToken, Permission, TemporaryRecord
+from opx.gateway.webservices.records import (
+    ConsumerRecord,
+    FinalRecord,
+    NewToken,
+    Permission,
+    Refusal,
+    TemporaryRecord,
+)
 from opx.gateway.webservices.repository import WebServicesRepository
 
 OUT_OF_BAND = "oob"
 """The only callback: the administrator carries the verifier over (RFC 5849 section 2.1)."""
-REFUSALS_KEPT = 200
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """For the administrator: who was refused, and why. `consumer` is what the request said, true or not."""
-
-    at: float
-    source: str
-    consumer: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +45,21 @@ class Caller:
 
 
 class Authority:
-    def __init__(self, repository: WebServicesRepository, monotonic: Callable[[], float] = time.monotonic) -> None:
+    """`on_refusal` hears of everybody who is turned away."""
+
+    def __init__(
+        self,
+        repository: WebServicesRepository,
+        on_refusal: Callable[[Refusal], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         settings = repository.settings
+        self._on_refusal = on_refusal
         self._repository = repository
         self._settings = settings
         self._clock = repository.clock
         self._exchange = TokenExchange(repository)
         self._attempts = Attempts(settings.failures_per_source, settings.failures_window, monotonic)
-        self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_KEPT)
-
-    @property
-    def refusals(self) -> list[Refusal]:
-        """The last ones, the newest first."""
-        return list(reversed(self._refusals))
 
     def wait(self, source: str) -> float:
         """Seconds until requests of an address are looked at."""
@@ -70,7 +67,7 @@ class Authority:
 
     def note(self, source: str, consumer: str, reason: str, *, stranger: bool = True) -> None:
         """Write a refusal down; a stranger's counts against the address."""
-        self._refusals.append(Refusal(self._clock(), source, consumer[:64], reason))
+        self._on_refusal(Refusal(self._clock(), source, consumer[:64], reason))
         log.warning("web services: %s refused: %s", source, reason)
         if stranger:
             self._attempts.refused(source)

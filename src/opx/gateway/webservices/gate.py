@@ -3,21 +3,27 @@
 Nothing behind the gate runs for a stranger, not even the look at which paths there are.
 """
 
+import asyncio
 import logging
-from urllib.parse import urlencode
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opx.gateway.webservices.authority import Authority
-from opx.gateway.webservices.oauth import FORM, SignedRequest, Unreadable
+from opx.gateway.webservices.oauth import SignedRequest, Unreadable
 from opx.gateway.webservices.problems import CHALLENGE, Refused, Stranger
-from opx.gateway.webservices.records import NewToken
 from opx.gateway.webservices.repository import WebServicesRepository
 
 REQUEST_TOKEN = "/oauth/request_token"
 AUTHORIZE = "/oauth/authorize"
 ACCESS_TOKEN = "/oauth/access_token"
+
+BODY_PATIENCE = 30.0
+"""Seconds for a request's body to come."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -50,37 +56,55 @@ class Gate:
         source = client[0] if client else ""
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
         if scope["scheme"] != "https":
-            return _silence(403)
+            return silence(403)
         wait = self._authority.wait(source)
         if wait:
-            return _silence(429, {"Retry-After": str(int(wait) + 1)})
+            return silence(429, {"Retry-After": str(int(wait) + 1)})
         if not await self._repository.started():
-            return _silence(503)
+            return silence(503)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if path == AUTHORIZE and scope["method"] == "GET" and self._authorise_page:
             return Response(status_code=303, headers={"Location": self._authorise_page, "Cache-Control": "no-store"})
-        content = await body.read(headers)
+        try:
+            async with asyncio.timeout(BODY_PATIENCE):
+                content = await body.read(headers)
+        except TimeoutError:
+            return silence(408, {"Connection": "close"})
         if content is None:
-            return _silence(413, {"Connection": "close"})
-        consumer = ""
+            return silence(413, {"Connection": "close"})
+        state = scope.setdefault("state", {})
+        state["source"] = source
         try:
             signed = SignedRequest.read(scope["method"], _uri(scope, dict(headers)), headers, content)
-            consumer = signed.client_key
-            match path:
-                case "/oauth/request_token" if scope["method"] == "POST":
-                    token = await self._authority.ask(signed, source)
-                    return _form(token, [("oauth_callback_confirmed", "true")])
-                case "/oauth/access_token" if scope["method"] == "POST":
-                    return _form(await self._authority.trade(signed, source), [])
-                case _:
-                    scope.setdefault("state", {})["caller"] = await self._authority.caller(signed, source)
-                    return None
-        except (Stranger, Unreadable) as error:
-            self._authority.note(source, consumer, str(error))
-            return _silence(401, {"WWW-Authenticate": CHALLENGE})
-        except Refused as refused:
-            self._authority.note(source, consumer, str(refused), stranger=False)
-            return refused.response()
+        except Unreadable as error:
+            self._authority.note(source, "", str(error))
+            return silence(401, {"WWW-Authenticate": CHALLENGE})
+        state["signed"] = signed
+        if path in (REQUEST_TOKEN, ACCESS_TOKEN) and scope["method"] == "POST":
+            # These are signed with something else than a final token; their routes look at it.
+            return None
+        judged = await judge(self._authority, signed, source, self._authority.caller)
+        if isinstance(judged, Response):
+            return judged
+        state["caller"] = judged
+        return None
+
+
+async def judge(
+    authority: Authority,
+    signed: SignedRequest,
+    source: str,
+    step: Callable[[SignedRequest, str], Awaitable[T]],
+) -> T | Response:
+    """What a step of `authority` gives, or the answer for who is turned away; that is noted."""
+    try:
+        return await step(signed, source)
+    except Stranger as error:
+        authority.note(source, signed.client_key, str(error))
+        return silence(401, {"WWW-Authenticate": CHALLENGE})
+    except Refused as refused:
+        authority.note(source, signed.client_key, str(refused), stranger=False)
+        return refused.response()
 
 
 class _Body:
@@ -128,11 +152,6 @@ def _uri(scope: Scope, headers: dict[str, str]) -> str:
         raise Unreadable("an address that is not ASCII") from None
 
 
-def _silence(status: int, headers: dict[str, str] | None = None) -> Response:
+def silence(status: int, headers: dict[str, str] | None = None) -> Response:
+    """An answer without a word."""
     return Response(status_code=status, headers={"Cache-Control": "no-store", **(headers or {})})
-
-
-def _form(token: NewToken, more: list[tuple[str, str]]) -> Response:
-    pairs = [("oauth_token", token.token), ("oauth_token_secret", token.secret), *more]
-    pairs.append(("expires_at", str(int(token.expires_at))))
-    return Response(urlencode(pairs), media_type=FORM, headers={"Cache-Control": "no-store"})

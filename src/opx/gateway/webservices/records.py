@@ -144,6 +144,16 @@ class NewToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that was turned away, for the administrator. `consumer` is what it said that it was, true or not."""
+
+    at: float
+    source: str
+    consumer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who does something: a console's user, `console` of the machine, a consumer. `source` is where from."""
 

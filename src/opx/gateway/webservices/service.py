@@ -3,15 +3,20 @@
 Everything that changes something is written to the audit log; no secret and no verifier is.
 """
 
+from collections import deque
+
 from opx.gateway.webservices.ports import AuditLog, no_audit
 from opx.gateway.webservices.records import (
     Actor,
     ConsumerRecord,
     ConsumerSpec,
     FinalRecord,
+    Refusal,
     TemporaryRecord,
 )
 from opx.gateway.webservices.repository import WebServicesRepository
+
+REFUSALS_KEPT = 200
 
 
 class WebServices:
@@ -20,6 +25,16 @@ class WebServices:
     def __init__(self, repository: WebServicesRepository, audit: AuditLog = no_audit) -> None:
         self.repository = repository
         self._audit = audit
+        self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_KEPT)
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Requests that were turned away since this process started, the newest first."""
+        return list(reversed(self._refusals))
+
+    def note_refusal(self, refusal: Refusal) -> None:
+        """In memory only: strangers fill no database."""
+        self._refusals.append(refusal)
 
     async def started(self) -> bool:
         return await self.repository.started()

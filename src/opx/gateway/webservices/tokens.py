@@ -1,18 +1,74 @@
-"""The resources Base: the gateway itself, for every valid token, and Base/managetoken for a consumer's own token."""
+"""The token exchange, and the resources Base: the gateway itself, for every valid token, and Base/managetoken for a
+consumer's own token."""
 
 import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
+from opx.gateway.webservices.authority import Authority
+from opx.gateway.webservices.gate import ACCESS_TOKEN, REQUEST_TOKEN, judge
 from opx.gateway.webservices.house import Calling, problems, who
+from opx.gateway.webservices.oauth import FORM, SignedRequest
 from opx.gateway.webservices.ports import ServerFacts
 from opx.gateway.webservices.problems import Refused
-from opx.gateway.webservices.records import MANAGE_TOKEN, Actor, FinalRecord, Permission, WebServicesError
+from opx.gateway.webservices.records import MANAGE_TOKEN, Actor, FinalRecord, NewToken, Permission, WebServicesError
 from opx.gateway.webservices.schema import ServerView, TokenView
 from opx.gateway.webservices.service import WebServices
 
 COMPATIBILITY_LEVEL = 11
 """The guide asks for 10 and up; it rises when resources get new abilities."""
+
+
+_FORM = {
+    "schema": {
+        "type": "object",
+        "required": ["oauth_token", "oauth_token_secret", "expires_at"],
+        "properties": {
+            "oauth_token": {"type": "string"},
+            "oauth_token_secret": {"type": "string"},
+            "oauth_callback_confirmed": {"type": "string"},
+            "expires_at": {"type": "string", "description": "Seconds since 1970"},
+        },
+    }
+}
+
+
+class FormResponse(Response):
+    media_type = FORM
+
+
+def exchange_routes(authority: Authority) -> APIRouter:
+    router = APIRouter(tags=["Token exchange"], default_response_class=FormResponse)
+    answer: dict[int | str, dict[str, Any]] = {200: {"description": "As RFC 5849 says", "content": {FORM: _FORM}}}
+
+    async def exchanged(request: Request, step: Callable[[SignedRequest, str], Awaitable[NewToken]]) -> Response:
+        state = request.state
+        judged = await judge(authority, state.signed, state.source, step)
+        if isinstance(judged, Response):
+            return judged
+        pairs = [("oauth_token", judged.token), ("oauth_token_secret", judged.secret)]
+        if step == authority.ask:
+            pairs.append(("oauth_callback_confirmed", "true"))
+        pairs.append(("expires_at", str(int(judged.expires_at))))
+        return FormResponse(urlencode(pairs), headers={"Cache-Control": "no-store"})
+
+    @router.post(REQUEST_TOKEN, operation_id="requestToken", responses={**answer, **problems(403)})
+    async def request_token(request: Request) -> Response:
+        """A temporary token (RFC 5849 section 2.1), to be approved by an administrator.
+
+        Signed with the consumer's secret and `oauth_callback=oob`.
+        """
+        return await exchanged(request, authority.ask)
+
+    @router.post(ACCESS_TOKEN, operation_id="accessToken", responses={**answer, **problems(403)})
+    async def access_token(request: Request) -> Response:
+        """The final token (RFC 5849 section 2.3). Signed with the temporary token and `oauth_verifier`."""
+        return await exchanged(request, authority.trade)
+
+    return router
 
 
 def base_routes(service: WebServices, server: ServerFacts) -> APIRouter:
