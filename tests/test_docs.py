@@ -2,11 +2,14 @@
 
 import json
 import re
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from opx.config import parse_settings
+from opx.gateway.faults.signing import sign
 from opx.gateway.importing import ImportFile
 from opx.gateway.settings import GatewaySettings
 from opx.pbx.api import System, build_api
@@ -54,6 +57,20 @@ def test_the_settings_of_the_gateway_page_load() -> None:
     settings, devices = blocks("gateway.md", "toml")
     assert parse_settings(GatewaySettings, settings, "gateway.md").limits.licences == 50
     assert parse_settings(ImportFile, devices, "gateway.md").device[0].icp_username == "1001"
+
+
+def test_the_settings_and_the_code_of_the_faults_page_are_right() -> None:
+    (settings,) = blocks("faults.md", "toml")
+    faces = '[set_side]\naddress = "203.0.113.10"\n[icp_side]\naddress = "192.168.20.1"\n'
+    parsed = parse_settings(GatewaySettings, faces + settings, "faults.md")
+    assert parsed.webhook.events == ("call", "alarm")
+    scope: dict[str, Any] = {}
+    (code,) = blocks("faults.md", "python")
+    exec(compile(code, "faults.md", "exec"), scope)
+    header = sign(b"secret", int(time.time()), b"{}")
+    assert scope["genuine"](b"secret", header, b"{}")
+    assert not scope["genuine"](b"secret", header, b"{ }")
+    assert not scope["genuine"](b"other", header, b"{}")
 
 
 def test_the_settings_of_the_pbx_page_load() -> None:

@@ -11,6 +11,8 @@ from opx.sip.message import Request, Response
 from opx.sip.parser import parse
 
 GATEWAY = "Gateway"
+CHALLENGES = (401, 407)
+"""Part of every call that asks for credentials."""
 MAX_TITLE = 60
 """Characters."""
 
@@ -92,6 +94,7 @@ def _title(data: bytes) -> tuple[str, str, bool]:
         return f"unreadable: {line}"[:MAX_TITLE], "", True
     with_sdp = " (SDP)" if b"m=audio" in message.body else ""
     if isinstance(message, Response):
-        return f"{message.status} {message.reason}{with_sdp}"[:MAX_TITLE], method, message.status >= 400
+        failed = message.status >= 400 and message.status not in CHALLENGES
+        return f"{message.status} {message.reason}{with_sdp}"[:MAX_TITLE], method, failed
     assert isinstance(message, Request)
     return f"{message.method}{with_sdp}"[:MAX_TITLE], method, message.method == "CANCEL"
