@@ -82,6 +82,10 @@ async def test_phones_register_while_the_database_is_away_and_all_is_written_whe
             await site.gateway.writer.flush()
             (row,) = await site.gateway.repository.bindings()
             assert (row.device_id, row.remote_host) == (1, loopback.at("30.1"))
+            await until(lambda: not site.gateway.writer.failure)
+            await site.gateway.writer.flush()
+            texts = [row.text for row in await site.gateway.repository.timeline(None)]
+            assert any("the database could be written again after" in text for text in texts), texts
             await site.gateway.repository.put_device(replace(NEW, description="after it"))
             await until(lambda: site.gateway.signalling.directory.by_username("tw9") is not None)
             await phone.stop()

@@ -189,6 +189,29 @@ async def test_tries_become_rarer_up_to_a_bound_and_usual_again_afterwards() -> 
     assert [batch.bindings for batch in database.batches] == [[binding(1)], [binding(2)]]
 
 
+async def test_a_database_that_was_away_is_said_on_the_gateways_timeline_when_it_is_back() -> None:
+    now = 1000.0
+    database, clock = Database(failure=broken()), Clock()
+    writer = WriteBehind(database, interval=INTERVAL, max_timeline=2, sleep=clock.sleep, wall=lambda: now)
+    writer.start()
+    for text in ("1", "2", "3"):
+        writer.add_timeline(entry(text))
+    await clock.pass_one()
+    await clock.asleep()
+    writer.add_timeline(entry("4"))
+    now += 90
+    database.failure = None
+    await clock.pass_one()
+    await clock.asleep()
+    await writer.stop()
+
+    assert [[row.text for row in batch.timeline] for batch in database.batches] == [
+        ["1", "2"],
+        ["the database could be written again after 90 s; 1 timeline entries and records were dropped meanwhile"],
+    ]
+    assert database.batches[1].timeline[0].device_id is None
+
+
 async def test_timeline_entries_over_the_bound_are_dropped_with_a_warning_but_bindings_never(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

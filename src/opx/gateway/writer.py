@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Any
@@ -12,6 +13,8 @@ from opx.gateway.spool import Spool
 BACKOFF_MIN = 1.0
 """Seconds until the first try after one that failed; doubled with each further one."""
 BACKOFF_MAX = 60.0
+KIND = "database"
+"""Of the writer's own entries on the gateway's timeline."""
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ class WriteBehind:
         max_rows: int = 5_000,
         further: Callable[[Sequence[Any]], Awaitable[None]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.dropped = 0
         self.failure = ""
@@ -47,6 +51,9 @@ class WriteBehind:
         self._max_rows = max_rows
         self._further = further
         self._sleep = sleep
+        self._wall = wall
+        # When the database was first found to be away, and how much had been dropped before.
+        self._away: tuple[float, int] | None = None
         self._bindings: dict[tuple[int, str], BindingRow | None] = {}
         self._icp_bindings: dict[int, IcpBindingRow | None] = {}
         self._timeline: list[TimelineRow] = []
@@ -170,6 +177,17 @@ class WriteBehind:
         if self._spool is not None:
             self._spool.written(turned)
 
+    def _say_back(self) -> None:
+        """On the gateway's own timeline: what stands there has a gap, or came late."""
+        if self._away is None:
+            return
+        (since, dropped), self._away = self._away, None
+        now = self._wall()
+        text = f"the database could be written again after {now - since:.0f} s"
+        if self.dropped > dropped:
+            text += f"; {self.dropped - dropped} timeline entries and records were dropped meanwhile"
+        self.add_timeline(TimelineRow(None, now, KIND, text))
+
     async def _run(self) -> None:
         delay = self._interval
         failed = 0
@@ -180,10 +198,12 @@ class WriteBehind:
             try:
                 await self.flush()
                 delay, failed, self.failure = self._interval, 0, ""
+                self._say_back()
             except Exception as error:
                 delay = min(BACKOFF_MIN * 2**failed, BACKOFF_MAX)
                 failed = min(failed + 1, 16)
                 self.failure = type(error).__name__
+                self._away = self._away or (self._wall(), self.dropped)
                 self._due.set()
                 log.error("the database cannot be written (%s); next try in %.0f s", type(error).__name__, delay)
             if self.dropped > self._warned:

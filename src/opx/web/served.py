@@ -99,7 +99,11 @@ class ServerCertificate:
         """Look again and again, until cancelled."""
         while True:
             await sleep(LOOK_SECONDS)
-            await asyncio.to_thread(self.look)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception:
+                # The certificate in use stays, and the next look may find better files.
+                log.exception("the certificate could not be looked at")
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         # A pair of another kind of key would stand beside the old one in the same context, so each has its own.
