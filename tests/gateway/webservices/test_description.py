@@ -25,7 +25,7 @@ from opx.gateway.webservices.records import RESOURCES
 from opx.gateway.webservices.settings import WebServicesSettings
 from support.web_services import ALL, DEVICE, Api, OAuth1Session, WebSite, web_site
 
-EXAMPLES = 12
+EXAMPLES = 8
 """Requests of each kind for each operation; the same ones in every run."""
 CHECKS = [
     not_a_server_error,

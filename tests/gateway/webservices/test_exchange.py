@@ -160,6 +160,17 @@ def test_nothing_unsigned_is_answered_not_even_what_paths_there_are(site: WebSit
     assert session.get(f"{site.url}/nowhere").json()["error"] == "not_found"
 
 
+def test_what_a_stranger_sends_makes_no_line_of_its_own_in_the_log(
+    site: WebSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    fields = dict.fromkeys(("oauth_consumer_key", "oauth_nonce", "oauth_timestamp", "oauth_signature"), "1")
+    query = {**fields, "oauth_signature_method": "x\nCRITICAL all is lost" + "y" * 500}
+    answer = requests.get(f"{site.url}/Base/server", params=query, verify=site.authority, timeout=30)
+    assert silent(answer)
+    (entry,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert "x?CRITICAL all is lost" in entry and "\n" not in entry and len(entry) < 400
+
+
 # --- owners: they are told what is wrong
 
 

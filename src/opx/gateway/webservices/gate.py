@@ -117,13 +117,15 @@ class _Body:
         self._given = False
 
     async def read(self, headers: list[tuple[str, str]]) -> bytes | None:
-        """None when it is too long."""
+        """None when it is too long, or breaks off."""
         length = dict(headers).get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:20]) > self._most:
             return None
         content = bytearray()
         while True:
             message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return None
             content += message.get("body", b"")
             if len(content) > self._most:
                 return None

@@ -98,7 +98,7 @@ class SignedRequest:
             request = _READER.read(uri, method, body, CaseInsensitiveDict(known))
             return cls(request, content)
         except (OAuth1Error, ValueError) as error:
-            raise Unreadable(str(error) or type(error).__name__) from None
+            raise Unreadable(_printable(str(error)) or type(error).__name__) from None
 
     def signed_with(self, client_secret: str, token_secret: str) -> bool:
         """Whether these secrets give its signature; takes as long for a wrong one as for the right one."""
@@ -118,3 +118,8 @@ class SignedRequest:
         """What occurs once (RFC 5849 section 3.3): time, nonce, client and token."""
         parts = (str(self.timestamp), self._parameters["oauth_nonce"], self.client_key, self.token)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+def _printable(text: str) -> str:
+    """For the log: what a stranger sent may stand in it."""
+    return "".join(char if char.isprintable() else "?" for char in text[:MAX_PARAMETER])
