@@ -152,6 +152,6 @@ BY_CODE: Mapping[str, type[Denied]] = {
 def denied(status: int, problem: Mapping[str, Any]) -> GatewayError:
     """The error for a refusal's body, or for an entry of a bulk write."""
     code, text = str(problem["error"]), str(problem["message"])
-    if code in ("not_running", "not_answered", "not_known"):
+    if code in ("not_running", "not_answered", "not_known", "database_away"):
         return Stopped(text)
     return BY_CODE.get(code, Denied)(text, code, status, problem)

@@ -60,6 +60,6 @@ def test_the_settings_are_the_defaults() -> None:
 
 def test_the_words_of_refusals_are_those_of_the_gateway() -> None:
     source = "".join(path.read_text() for path in (ROOT / "src/opx/gateway/webservices").glob("*.py"))
-    told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`\w+`(?:, `\w+`)?) \(4", PAGE, re.MULTILINE))))
-    assert len(told) == 12
+    told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`\w+`(?:, `\w+`)?) \([45]", PAGE, re.MULTILINE))))
+    assert len(told) == 15
     assert {word for word in told if f'"{word}"' not in source} == set()

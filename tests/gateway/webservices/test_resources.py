@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from opx.gateway.webservices.ports import OriginState
 from support.web_services import DEVICE, GUIDE, Api, WebSite, web_site
@@ -153,6 +154,24 @@ def test_a_parameter_that_is_none_or_is_there_twice_is_refused(full: Api, query:
     answer = full("GET", f"/MBG/v1/devices?{query}")
     assert (answer.status_code, answer.json()["error"]) == (422, "not_allowed")
     assert full.error("GET", "/Base/server?x=1") == (422, "not_allowed")
+
+
+def test_a_database_that_does_not_answer_is_said_to_an_owner_and_not_to_strangers(
+    full: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*arguments: object) -> bool:
+        raise OperationalError("SELECT 1", {}, Exception("it is locked"))
+
+    async def refused() -> bool:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(full.site.repository, "icp", away)
+        assert full.error("GET", "/MBG/v1/icps/1") == (503, "database_away")
+    for failure in (away, refused):
+        monkeypatch.setattr(full.site.kept, "started", failure)
+        answer = full("GET", "/MBG/v1/icps/1")
+        assert (answer.status_code, answer.content) == (503, b"")
 
 
 def test_unknown_paths_and_methods_are_named_to_an_owner(full: Api) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -85,6 +86,8 @@ def app(
     inner.add_exception_handler(Refused, _refused)
     inner.add_exception_handler(RequestValidationError, _mistaken)
     inner.add_exception_handler(HTTPException, _http_error)
+    inner.add_exception_handler(DBAPIError, _away)
+    inner.add_exception_handler(OSError, _away)
     inner.add_exception_handler(Exception, _failed)
     describe(inner)
     return WebServicesApp(Gate(inner, authority, service.repository, authorise_page), inner)
@@ -110,6 +113,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     response = Refused(error.status_code, words.get(error.status_code, "refused"), str(error.detail)).response()
     response.headers.update(error.headers or {})
     return response
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    log.error("web services: %s %s: the database does not answer", request.method, request.url.path, exc_info=error)
+    return Refused(503, "database_away", "the gateway's database does not answer; try again").response()
 
 
 async def _failed(request: Request, error: Exception) -> Response:

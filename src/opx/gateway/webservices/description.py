@@ -35,7 +35,7 @@ _FOR_ALL = {
 _WITHOUT_A_WORD = {
     "413": "The body is too long",
     "429": "Too many requests; Retry-After says for how long",
-    "503": "The web services are stopped",
+    "503": "The web services are stopped, or the database does not answer",
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from fastapi import Response
+from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opx.gateway.webservices.authority import Authority
@@ -44,7 +45,11 @@ class Gate:
         if scope["type"] != "http":
             return
         body = _Body(receive, self._repository.settings.body_bytes)
-        answer = await self._judge(scope, body)
+        try:
+            answer = await self._judge(scope, body)
+        except (DBAPIError, OSError):
+            log.exception("web services: the database does not answer")
+            answer = silence(503)
         if answer is not None:
             await answer(scope, body.again, send)
         else:
