@@ -23,12 +23,13 @@ class Metric:
 class Goal:
     """Our `metric` reaches `bound`; with `versus`, that many times the figure of this peer in the same round.
 
-    To reach is to be no lower, or no higher where lower is better.
+    To reach is to be no lower, or no higher where lower is better. `of` is a further contender that is ours.
     """
 
     metric: str
     bound: float
     versus: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +80,22 @@ class Results:
         values = [one[contender][metric] for one in self._rounds if metric in one.get(contender, {})]
         return figure_of(values) if values else None
 
-    def ratio(self, metric: str, peer: str) -> Figure | None:
+    def ratio(self, metric: str, peer: str, of: str = "") -> Figure | None:
         """Ours by the peer's, taken round by round, so that what slows a whole round down cancels out."""
+        ours = of or self.ours
         values = [
-            one[self.ours][metric] / one[peer][metric]
+            one[ours][metric] / one[peer][metric]
             for one in self._rounds
-            if metric in one.get(self.ours, {}) and one.get(peer, {}).get(metric)
+            if metric in one.get(ours, {}) and one.get(peer, {}).get(metric)
         ]
         return figure_of(values) if values else None
 
     def judge(self, goal: Goal) -> Judgement:
         """A goal that is missed by no more than the spread is not called missed."""
-        figure = self.ratio(goal.metric, goal.versus) if goal.versus else self.figure(self.ours, goal.metric)
+        if goal.versus:
+            figure = self.ratio(goal.metric, goal.versus, goal.of)
+        else:
+            figure = self.figure(goal.of or self.ours, goal.metric)
         if figure is None:
             return Judgement(goal, Outcome.NOT_JUDGED, None)
         short = goal.bound - figure.value if self.metrics[goal.metric].higher_is_better else figure.value - goal.bound

@@ -347,4 +347,5 @@ def _goal(judgement: Judgement, results: Results, bench: Bench) -> str:
         wanted = f"{reach} {_text(goal.bound, metric)} {metric.unit}"
         got = _figure(judgement.figure, metric) if judgement.figure else ""
     why = f": {got}" if got else f": {goal.versus or bench.contenders[0].name} has no valid round"
-    return f"goal {judgement.outcome.value}: {metric.name} {wanted}{why}"
+    whose = f"{goal.of}'s " if goal.of else ""
+    return f"goal {judgement.outcome.value}: {whose}{metric.name} {wanted}{why}"

@@ -77,3 +77,11 @@ def test_a_goal_beside_an_absent_peer_is_not_judged() -> None:
     judgement = results({"OPX": {"rate": 10}}).judge(Goal("rate", 1, versus="peer"))
     assert judgement.outcome is Outcome.NOT_JUDGED
     assert judgement.figure is None
+
+
+def test_a_goal_may_be_one_of_a_further_contender_that_is_ours() -> None:
+    one = {"OPX": {"rate": 1.0}, "OPX too": {"rate": 30.0}, "peer": {"rate": 20.0}}
+    measured = results(one)
+    assert measured.judge(Goal("rate", 1.5, "peer", of="OPX too")).outcome is Outcome.MET
+    assert measured.judge(Goal("rate", 30, of="OPX too")).outcome is Outcome.MET
+    assert measured.judge(Goal("rate", 1.5, "peer")).outcome is Outcome.MISSED

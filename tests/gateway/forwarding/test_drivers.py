@@ -260,6 +260,7 @@ async def test_one_source_has_no_more_connections_than_it_may_and_others_have_th
     await until(lambda: rig.served(8185, listener))
 
 
+@pytest.mark.parametrize("hosts", ["one worker", "two workers"], indirect=True)
 async def test_all_together_have_no_more_connections_than_there_may_be(rig: Rig) -> None:
     listener = rig.hosts.listener(8185)
     total = 4

@@ -25,9 +25,9 @@ class ForwardingPolicy:
     outside: ipaddress.IPv4Address
     inside: ipaddress.IPv4Address
     connections: int
-    """TCP connections and UDP flows at the same time."""
+    """TCP connections and UDP flows at the same time; not of the kernel's driver."""
     connections_per_source: int
-    """Of these, those of one outside address."""
+    """Those of one outside address."""
     idle_limit: float
     """A TCP connection on which nothing moves for so long ends."""
     half_close_limit: float

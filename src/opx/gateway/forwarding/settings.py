@@ -15,7 +15,8 @@ class ForwardingSettings(Table):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes of the userspace driver. All of one source goes to one of them."""
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
-    """TCP connections and UDP flows at the same time, of all rules."""
+    """TCP connections and UDP flows at the same time, of all rules; of the userspace driver. In the kernel it is
+    net.netfilter.nf_conntrack_max, which all of the machine's connections share."""
     connections_per_source: Annotated[int, Field(ge=1)] = 500
     """Of one outside address; a whole branch office may share one behind its NAT."""
     idle_limit: Annotated[float, Field(ge=1)] = 7200.0

@@ -66,7 +66,6 @@ class Table:
     def _objects(self) -> Iterable[tuple[str, str, str]]:
         limits = self.policy
         yield "set", self._sources, f"type ipv4_addr; size {SET_SIZE}; flags dynamic;"
-        yield "set", self._total, "type ipv4_addr; size 2; flags dynamic;"
         if self.with_timeouts:
             established, closing = int(limits.idle_limit), int(limits.half_close_limit)
             states = f"established : {established}, fin_wait : {closing}, close_wait : {closing}"
@@ -84,10 +83,6 @@ class Table:
     @property
     def _sources(self) -> str:
         return f"sources_{self.policy.connections_per_source}"
-
-    @property
-    def _total(self) -> str:
-        return f"all_{self.policy.connections}"
 
     def _idle(self, protocol: Protocol) -> str:
         limits = self.policy
@@ -138,7 +133,7 @@ class Table:
         refused = f'counter name "{counter_name(key, "refused")}"'
         if route.sources:
             yield f"ip saddr != {{ {route_sources(route)} }} {refused} return"
-        yield f"add @{self._total} {{ ip daddr ct count over {self.policy.connections} }} {refused} drop"
+        # Of one source only: the kernel walks through all that it counts, which would be too much of everybody's.
         yield f"add @{self._sources} {{ ip saddr ct count over {self.policy.connections_per_source} }} {refused} drop"
         idle = f'ct timeout set "{self._idle(route.protocol)}" ' if self.with_timeouts else ""
         # Nothing else is known of a fragment's protocol than the dispatch has found.
