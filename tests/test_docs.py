@@ -1,5 +1,6 @@
 """What the documentation says is so: its links lead somewhere, its code runs, its settings load."""
 
+import ipaddress
 import json
 import re
 import time
@@ -10,6 +11,7 @@ import pytest
 
 from opx.config import parse_settings
 from opx.gateway.faults.signing import sign
+from opx.gateway.forwarding import presets
 from opx.gateway.importing import ImportFile
 from opx.gateway.settings import GatewaySettings
 from opx.pbx.api import System, build_api
@@ -71,6 +73,22 @@ def test_the_settings_and_the_code_of_the_faults_page_are_right() -> None:
     assert scope["genuine"](b"secret", header, b"{}")
     assert not scope["genuine"](b"secret", header, b"{ }")
     assert not scope["genuine"](b"other", header, b"{}")
+
+
+def test_the_settings_of_the_forwarding_page_load() -> None:
+    (text,) = blocks("forwarding.md", "toml")
+    assert parse_settings(GatewaySettings, text, "forwarding.md").forwarding.connections_per_source == 200
+
+
+def test_the_ports_of_the_forwarding_page_are_those_of_the_preset() -> None:
+    page = (ROOT / "docs" / "forwarding.md").read_text()
+    rows = re.findall(r"^\| `([\w-]+)` \| ([\d, and]+) \|$", page, re.MULTILINE)
+    told = {name: set(re.findall(r"\d+", ports)) for name, ports in rows}
+    host = ipaddress.IPv4Address("192.168.20.10")
+    assert told == {
+        client.value: {str(port) for rule in presets.rules(host, {client}) for port in rule.ports.each()}
+        for client in presets.Client
+    }
 
 
 def test_the_settings_of_the_pbx_page_load() -> None:
