@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from support.programs import PATIENCE, needs_program
 
@@ -39,15 +39,21 @@ def _certutil(*arguments: str) -> None:
 
 
 @contextmanager
-def chromium(home: Path) -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    """Playwright itself; one at a time in a process."""
+    with sync_playwright() as started:
+        yield started
+
+
+@contextmanager
+def chromium(started: Playwright, home: Path) -> Iterator[Browser]:
     """Chromium of a user with that home."""
     program = shutil.which("chromium")
     assert program is not None
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=list(ARGUMENTS), env={"HOME": str(home), "PATH": "/usr/bin:/bin"}
-        )
-        try:
-            yield browser
-        finally:
-            browser.close()
+    browser = started.chromium.launch(
+        executable_path=program, args=list(ARGUMENTS), env={"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    )
+    try:
+        yield browser
+    finally:
+        browser.close()

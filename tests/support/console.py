@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import argon2
 import httpx
 
 from opx.config import SettingsFile
+from opx.gateway.control.protocol import NobodyThere
 from opx.gateway.web.service import WebService
 from opx.web.accounts import Role
 from opx.web.passwords import PasswordHasher
@@ -128,14 +130,33 @@ class _Forms(HTMLParser):
         self.forms[-1][1].setdefault(name, []).append(value)
 
 
+class StandIn:
+    """Stands in for the running gateway: answers with what it was given, and with nothing else."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*arguments: Any, **named: Any) -> Any:
+            self.asked.append(name)
+            if name not in self.answers:
+                raise NobodyThere("no gateway listens here")
+            return self.answers[name]
+
+        return ask
+
+
 @asynccontextmanager
-async def open_console(folder: Path, settings: str = SETTINGS) -> AsyncIterator[WebService]:
+async def open_console(
+    folder: Path, settings: str = SETTINGS, control: StandIn | None = None
+) -> AsyncIterator[WebService]:
     """The web face of a gateway whose files are in `folder`, without any network."""
     path = folder / "gateway.toml"
     if not path.exists():
         place = DATABASES.setting(folder / "gateway.db")
         path.write_text(settings if place == str(folder / "gateway.db") else f'database = "{place}"\n{settings}')
-    web = WebService(SettingsFile.read(path), quick_hasher())
+    web = WebService(SettingsFile.read(path), quick_hasher(), control)
     await web.open()
     try:
         yield web

@@ -68,7 +68,7 @@ class Shell:
         self._environment.globals.update(
             product=product, place=place, assets={path.name: _address(path) for path in STATIC.iterdir()}
         )
-        self._environment.filters.update(when=when, ago=ago, count=count, pair=lambda value: (value, value))
+        self._environment.filters.update(when=when, ago=ago, count=count, size=size, pair=lambda value: (value, value))
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The page for whoever asks; what a template needs beside the frame comes as `values`."""
@@ -126,3 +126,12 @@ def ago(seconds: float) -> str:
 def count(number: int, one: str, many: str = "") -> str:
     """A number with its noun: 1 device, 2 devices."""
     return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u202f")
+
+
+def size(octets: float) -> str:
+    """Bytes for people: 1.2 MB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if octets < 1000:
+            return f"{octets:.0f} {unit}" if unit == "bytes" or octets >= 100 else f"{octets:.1f} {unit}"
+        octets /= 1000
+    return f"{octets:.1f} TB"

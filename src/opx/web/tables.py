@@ -1,6 +1,6 @@
 """The tables of a console's people, in whichever database its program has. No column holds a secret in clear."""
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, String, Table
 
 MAX_USER_NAME = 64
 MAX_SOURCE = 64
@@ -21,8 +21,8 @@ class ConsoleTables:
             Column("role", String(16), nullable=False),
             # Empty: no password yet, or none any more; only a link lets in.
             Column("password_hash", String(255), nullable=False),
-            Column("created_at", Float, nullable=False),
-            Column("signed_in_at", Float),
+            Column("created_at", Double, nullable=False),
+            Column("signed_in_at", Double),
             Column("version", Integer, nullable=False),
         )
         owner = ForeignKey("console_user.id", ondelete="CASCADE")
@@ -32,8 +32,8 @@ class ConsoleTables:
             Column("id_hash", String(64), primary_key=True),
             Column("user_id", Integer, owner, nullable=False),
             Column("source", String(MAX_SOURCE), nullable=False),
-            Column("created_at", Float, nullable=False),
-            Column("seen_at", Float, nullable=False),
+            Column("created_at", Double, nullable=False),
+            Column("seen_at", Double, nullable=False),
             Index("ix_console_session_user_id", "user_id"),
         )
         # Without a user: the first administrator's, who is yet to choose a name.
@@ -42,13 +42,13 @@ class ConsoleTables:
             metadata,
             Column("token_hash", String(64), primary_key=True),
             Column("user_id", Integer, ForeignKey("console_user.id", ondelete="CASCADE")),
-            Column("expires_at", Float, nullable=False),
+            Column("expires_at", Double, nullable=False),
         )
         self.audit = Table(
             "console_audit",
             metadata,
             Column("id", Integer, primary_key=True),
-            Column("at", Float, nullable=False),
+            Column("at", Double, nullable=False),
             Column("user", String(MAX_USER_NAME), nullable=False),
             Column("source", String(MAX_SOURCE), nullable=False),
             Column("action", String(MAX_ACTION), nullable=False),

@@ -6,9 +6,13 @@ from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from opx.config import SettingsFile
-from opx.gateway.control.protocol import Control, ControlError, NobodyThere
+from opx.gateway.console.traffic import Traffic
+from opx.gateway.control.forwards import ForwardingControl
+from opx.gateway.control.protocol import ControlError, NobodyThere
+from opx.gateway.forwarding.repository import ForwardRepository
 from opx.gateway.repository import Repository
 from opx.gateway.settings import GatewaySettings
+from opx.gateway.webservices.service import WebServices
 from opx.web.console import Console
 
 
@@ -19,7 +23,10 @@ class Desk:
     console: Console
     engine: AsyncEngine
     repository: Repository
-    control: Control
+    control: ForwardingControl
+    forwards: ForwardRepository
+    web_services: WebServices
+    traffic: Traffic
     file: SettingsFile
     settings: GatewaySettings
 

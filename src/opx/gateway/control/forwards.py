@@ -1,10 +1,11 @@
 """What can be asked of port forwarding in the running gateway."""
 
 from typing import Literal
+from typing import Protocol as Interface
 
 from pydantic import Field
 
-from opx.gateway.control.protocol import Part, Question
+from opx.gateway.control.protocol import Control, Part, Question
 
 
 class AskForwards(Question):
@@ -62,3 +63,12 @@ class OriginFound(Part):
     port: int = 0
     outside_port: int = 0
     forward_id: int | None = None
+
+
+class ForwardingControl(Control, Interface):
+    """The running gateway with its port forwarding. Every method raises ControlError."""
+
+    async def forwards(self) -> ForwardsLive: ...
+    async def origin(
+        self, address: str, port: int, *, host: tuple[str, int] | None = None, protocol: Literal["TCP", "UDP"] = "TCP"
+    ) -> OriginFound: ...

@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
-from opx.gateway.control.client import ControlClient
-from opx.gateway.control.forwards import ForwardLive
+from opx.gateway.control.forwards import ForwardingControl, ForwardLive
 from opx.gateway.control.protocol import ControlError
 from opx.gateway.forwarding.checking import warnings
 from opx.gateway.forwarding.repository import ForwardRepository
@@ -26,7 +25,7 @@ T = TypeVar("T")
 class KeptForwards:
     """A `webservices.ports.Forwards`. Every change is taken over by the running gateway before it is answered."""
 
-    def __init__(self, repository: ForwardRepository, control: ControlClient) -> None:
+    def __init__(self, repository: ForwardRepository, control: ForwardingControl) -> None:
         self._repository = repository
         self._control = control
 

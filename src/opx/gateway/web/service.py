@@ -12,7 +12,10 @@ from opx.gateway.certificates import server_certificate
 from opx.gateway.console.desk import Desk
 from opx.gateway.console.models import CONSOLE
 from opx.gateway.console.rooms import TEMPLATES, rooms
+from opx.gateway.console.traffic import Traffic
+from opx.gateway.console.web_services import PAGE as WEB_SERVICES_PAGE
 from opx.gateway.control.client import ControlClient
+from opx.gateway.control.forwards import ForwardingControl
 from opx.gateway.faults.metrics import PATH as METRICS
 from opx.gateway.faults.metrics import MetricsApp
 from opx.gateway.forwarding.repository import ForwardRepository
@@ -29,16 +32,19 @@ from opx.web.console import Console, ConsolePolicy
 from opx.web.passwords import PasswordHasher
 from opx.web.server import HttpsServer
 
-AUTHORISE_PAGE = "/administration/web-services"
-"""Where the console approves what consumers of the web services ask for."""
-
 
 class WebService:
-    """The web face in this process. `start`, then `stop`. `hasher` is for tests, which need no costly one."""
+    """The web face in this process. `start`, then `stop`.
 
-    def __init__(self, file: SettingsFile, hasher: PasswordHasher | None = None) -> None:
+    `hasher` and `control` are for tests, which need no costly one and no running gateway.
+    """
+
+    def __init__(
+        self, file: SettingsFile, hasher: PasswordHasher | None = None, control: ForwardingControl | None = None
+    ) -> None:
         self._file = file
         self._hasher = hasher
+        self._control = control
         self._running = AsyncExitStack()
         self.settings = file.settings(GatewaySettings)
 
@@ -59,12 +65,12 @@ class WebService:
         settings = self.settings
         self.repository, _ = await open_repository(settings)
         stack.push_async_callback(self.repository.close)
-        engine = self.repository.engine
+        self.engine = engine = self.repository.engine
         self.console = Console("opx-gateway", engine, CONSOLE, _policy(settings), self._hasher)
-        control = ControlClient(settings.control_socket)
-        stack.push_async_callback(control.close)
+        control = self._control or self._client(stack)
         kept = WebServicesRepository(engine, self.repository.sealer, settings.web_services)
         self.web_services = WebServices(kept, self.console.audit.note)
+        self.forwards = ForwardRepository(engine, site_of(settings))
         api = web_services_app(
             repository=self.repository,
             service=self.web_services,
@@ -74,13 +80,29 @@ class WebService:
             control=control,
             audit=self.console.audit.note,
             permit_weak_passwords=settings.permit_weak_passwords,
-            authorise_page=AUTHORISE_PAGE,
-            forwards=KeptForwards(ForwardRepository(engine, site_of(settings)), control),
+            authorise_page=WEB_SERVICES_PAGE,
+            forwards=KeptForwards(self.forwards, control),
         )
-        desk = Desk(self.console, engine, self.repository, control, self._file, settings)
+        self.traffic = Traffic(engine, control)
+        desk = Desk(
+            self.console,
+            engine,
+            self.repository,
+            control,
+            self.forwards,
+            self.web_services,
+            self.traffic,
+            self._file,
+            settings,
+        )
         self.console.serve("OPX Gateway", settings.web_address, rooms(desk), [TEMPLATES])
         metrics = MetricsApp(control, settings.metrics, (settings.web_address, settings.icp_side.address))
         self.app = Split(self.console.app, {PATH: api, METRICS: metrics})
+
+    def _client(self, stack: AsyncExitStack) -> ControlClient:
+        client = ControlClient(self.settings.control_socket)
+        stack.push_async_callback(client.close)
+        return client
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         settings = self.settings
@@ -88,6 +110,8 @@ class WebService:
         self.server = HttpsServer(self.app, settings.web_address, settings.web.port, self.certificate)
         await self.server.start()
         stack.push_async_callback(self.server.stop)
+        self.traffic.start()
+        stack.push_async_callback(self.traffic.stop)
 
     async def stop(self) -> None:
         await self._running.aclose()
