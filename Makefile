@@ -8,10 +8,10 @@ NAME ?= sip
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo lab test compiled lint format bench lock clean
+.PHONY: help setup run demo lab test compiled lint format bench screenshots lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make the virtual environment (the other targets do it by themselves)
 	@if [ "$$OPX_INSTALL_PEERS" = 1 ]; then tools/install_peers.sh; fi
@@ -46,6 +46,9 @@ format: setup ## Put style and format right
 
 bench: setup ## Measure beside peers: make bench NAME=sip ARGS="--quick --check"
 	@PYTHONPATH=tests $(BIN)/python bench/$(NAME).py $(ARGS)
+
+screenshots: setup ## Make the pictures of the console in docs/images anew (needs chromium and certutil)
+	@PYTHONPATH=tests $(BIN)/python tools/screenshots.py docs/images
 
 lock: ## Lock the dependencies anew (needs uv)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \

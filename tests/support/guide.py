@@ -69,15 +69,15 @@ def stage_2(page: Page, suite: str, shot: Shot = no_shot) -> None:
     shot("forwards")
 
 
-def stage_3(page: Page, node: str, shot: Shot = no_shot) -> None:
+def stage_3(page: Page, node: str, name: str = "Node 1", shot: Shot = no_shot) -> None:
     """MiVoice Border Gateway > Service configuration > ICPs: one for the PBX node."""
     go(page, "MiVoice Border Gateway", "Service configuration", "ICPs")
     page.get_by_role("link", name="Add an ICP").click()
-    page.get_by_label("Name", exact=True).fill("Node 1")
+    page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Hostname or IP Address").fill(node)
     shot("icp")
     page.get_by_role("button", name="Add").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Node 1")
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
     expect(page.get_by_text(node, exact=True)).to_be_visible()
 
 

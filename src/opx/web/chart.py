@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 38, 6, 10, 24
+WIDTH, HEIGHT = 460, 170
+LEFT, RIGHT, TOP, BOTTOM = 30, 4, 10, 24
 """Margins, in the picture's units."""
 GAP = 1.0
 
