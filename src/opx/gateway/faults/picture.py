@@ -4,8 +4,10 @@ from html import escape
 
 from opx.gateway.faults.ladder import Ladder, Party, Step
 
-COLUMN = 165
+COLUMN = 128
 """Units between two lifelines; three of them fill a phone's screen at a readable size."""
+LEFT = 44
+"""Room for the times."""
 ROW = 34
 TOP = 58
 MAX_ROWS = 300
@@ -15,7 +17,7 @@ MAX_ROWS = 300
 def svg(ladder: Ladder, *, standalone: bool = False, links: str = "") -> str:
     """The picture. `standalone` gives it a background and its namespace, for a file. `links` is put before a step's
     number to make each arrow lead there, such as "#m"."""
-    width = COLUMN * len(ladder.parties) + 20
+    width = LEFT + COLUMN * len(ladder.parties)
     steps = ladder.steps[:MAX_ROWS]
     height = TOP + ROW * len(steps) + 24
     parts = [
@@ -35,14 +37,14 @@ def svg(ladder: Ladder, *, standalone: bool = False, links: str = "") -> str:
 
 
 def _x(index: int) -> float:
-    return COLUMN * (index + 0.5) + 10
+    return LEFT + COLUMN * (index + 0.5)
 
 
 def _lifeline(party: Party, index: int, height: int) -> str:
     x = _x(index)
     return (
         f'<text x="{x}" y="20" text-anchor="middle" font-weight="600">{_text(party.label)}</text>'
-        f'<text x="{x}" y="37" text-anchor="middle" font-size="11" opacity="0.75">{_text(party.address)}</text>'
+        f'<text x="{x}" y="37" text-anchor="middle" font-size="10" opacity="0.75">{_text(party.address)}</text>'
         f'<line x1="{x}" y1="{TOP - 14}" x2="{x}" y2="{height - 16}" stroke="currentColor" opacity="0.35"/>'
     )
 
@@ -60,8 +62,8 @@ def _arrow(step: Step, number: int, links: str, coloured: bool) -> str:
     left = min(start, end) + 6
     arrow = (
         f"<g{colour}><title>{_text(f'{label}, {step.method}, {step.message.transport}')}</title>"
-        f'<text x="{left}" y="{y - 5}"><tspan font-size="10" opacity="0.7">{step.after:.3f}</tspan> '
-        f"{_text(_cut(label, abs(end - start)))}</text>"
+        f'<text x="2" y="{y - 4}" font-size="10" opacity="0.7">{step.after:.3f}</text>'
+        f'<text x="{left}" y="{y - 5}">{_text(_cut(label, abs(end - start)))}</text>'
         f'<line x1="{start}" y1="{y}" x2="{tip}" y2="{y}" stroke="currentColor"{dashes}/>'
         f'<path d="M{tip} {y} l{-8 * ahead} -4 v8 z"/></g>'
     )
@@ -69,8 +71,8 @@ def _arrow(step: Step, number: int, links: str, coloured: bool) -> str:
 
 
 def _cut(label: str, room: float) -> str:
-    """What fits between two lifelines beside the time."""
-    most = int((room - 50) / 7)
+    """What fits between two lifelines."""
+    most = int((room - 8) / 7.5)
     return label if len(label) <= most else label[: most - 1] + "…"
 
 

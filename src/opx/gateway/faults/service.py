@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter as Tally
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -44,6 +44,8 @@ THROW_AWAY_EVERY = 600.0
 """Seconds between two looks for what is too old or too much."""
 FORWARDS_EVERY = 30.0
 """Seconds between two looks at the forwards in force."""
+STORE_LIMIT = 5.0
+"""Seconds that an alarm waits for the database before it is told all the same."""
 EXPIRY_EVERY = 3600.0
 """Seconds between two looks at what expires."""
 
@@ -74,6 +76,7 @@ class Faults:
         self._packets: Tally[tuple[str, str]] = Tally()
         self._talked = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        self._telling: set[asyncio.Task[None]] = set()
 
     def attach(
         self,
@@ -112,6 +115,7 @@ class Faults:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.recorder.flush()
+        await asyncio.gather(*self._telling, return_exceptions=True)
         await asyncio.gather(*(courier.stop() for courier in self._couriers.values()))
 
     async def write(self, rows: Sequence[Row | CallMessages]) -> None:
@@ -193,11 +197,24 @@ class Faults:
     def _on_alarm(self, state: str, alarm: Alarm) -> None:
         log.warning("alarm %s: %s (%s)", state, alarm.title, alarm.cause, extra={"alarm": alarm.kind})
         self._writer.add(alarm)
-        if alarm.kind == "delivery-failing":
-            return
+        if alarm.kind != "delivery-failing" and self._couriers:
+            self._later(self._tell(state, alarm))
+
+    async def _tell(self, state: str, alarm: Alarm) -> None:
+        """Store first: a gateway that is killed now may not tell of the same alarm again."""
+        try:
+            async with asyncio.timeout(STORE_LIMIT):
+                await self._writer.flush()
+        except Exception as error:
+            log.info("an alarm is told before it is stored: %s", type(error).__name__)
         for name, courier in self._couriers.items():
             if name != "webhook" or "alarm" in self._settings.webhook.events:
                 courier.take(_item(state, alarm))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     def _on_trouble(self, name: str, why: str) -> None:
         self.board.set("delivery-failing", name, why, bool(why))

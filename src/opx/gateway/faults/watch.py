@@ -9,6 +9,7 @@ from opx.gateway.control.lag import LagMeter
 from opx.gateway.faults.alarms import AlarmBoard
 from opx.gateway.faults.records import CallRecord
 from opx.gateway.signalling.call import NO_PORTS
+from opx.gateway.signalling.nodes import Health
 from opx.gateway.signalling.signalling import Signalling
 from opx.gateway.signalling.timeline import Entry, Kind
 from opx.gateway.writer import WriteBehind
@@ -65,6 +66,9 @@ class Watch:
     def look(self, signalling: Signalling, writer: WriteBehind, lag: LagMeter) -> None:
         board = self._board
         for link in signalling.links:
+            if link.nodes and all(node.health is Health.UNKNOWN for node in link.nodes):
+                # Just started: an alarm of before the restart stands until somebody knows better.
+                continue
             nodes = ", ".join(f"{node} {node.health.value}" for node in link.nodes) or "its name leads nowhere"
             board.set("icp-unreachable", link.record.name, nodes, not link.available)
         board.clear_others("icp-unreachable", (link.record.name for link in signalling.links))
