@@ -64,3 +64,24 @@ async def test_a_second_gateway_with_the_same_files_does_not_start(loopback: Loo
         assert output.startswith(b"cannot start: ")
         assert b"Traceback" not in output
         assert "no gateway is running" not in await command(site, "device", "disable", "tw1")
+
+
+async def test_a_backup_is_made_while_the_gateway_runs_and_none_is_restored_under_it(
+    loopback: LoopbackNetwork, tmp_path: Path
+) -> None:
+    async with live_site(loopback, tmp_path) as site:
+        archive, options = str(tmp_path / "backup"), ("--config", str(settings_file(site)))
+        assert f"{archive}: " in await command(site, "backup", archive)
+
+        refused = await asyncio.to_thread(CliRunner().invoke, app, ["restore", archive, *options])
+        assert refused.exit_code == 1
+        assert "the gateway is running" in refused.output
+        await command(site, "device", "disable", "tw1")
+        device = site.gateway.signalling.directory.by_username("tw1")
+        assert device is not None and not device.enabled
+
+    restored = await asyncio.to_thread(CliRunner().invoke, app, ["restore", archive, *options])
+    assert restored.exit_code == 0, restored.output
+    async with live_site(loopback, tmp_path, remote=()) as site:
+        device = site.gateway.signalling.directory.by_username("tw1")
+        assert device is not None and device.enabled

@@ -112,7 +112,7 @@ async def test_connections_that_the_server_closed_are_replaced_unseen(postgres: 
     for _ in range(3):
         async with engine.begin() as connection:
             assert (await connection.exec_driver_sql("SELECT 1")).scalar_one() == 1
-        assert postgres.query(kill) == "1"
+        assert postgres.query(kill) != "0"
     await engine.dispose()
 
 
