@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from support.programs import PATIENCE, needs_program
 
@@ -41,6 +41,7 @@ def _certutil(*arguments: str) -> None:
 @contextmanager
 def playwright() -> Iterator[Playwright]:
     """Playwright itself; one at a time in a process."""
+    expect.set_options(timeout=1000 * PATIENCE)
     with sync_playwright() as started:
         yield started
 

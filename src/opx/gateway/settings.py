@@ -423,6 +423,10 @@ class GatewaySettings(Table):
         return self.web.address or self.icp_side.address
 
     @property
+    def web_url(self) -> str:
+        return f"https://{self.web_address}:{self.web.port}/"
+
+    @property
     def certificate_names(self) -> tuple[str, ...]:
         """Of the web face's HTTPS server."""
         return tuple(dict.fromkeys((self.web_address, *self.certificates.names)))

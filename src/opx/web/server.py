@@ -27,6 +27,8 @@ class HttpsServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            # No proxy stands before it: whoever claims to come from elsewhere does not.
+            proxy_headers=False,
             lifespan="off",
             timeout_graceful_shutdown=STOP_SECONDS,
         )

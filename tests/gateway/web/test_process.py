@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import ssl
 import sys
 from pathlib import Path
@@ -111,3 +112,21 @@ def test_a_console_that_cannot_start_is_named_and_stops_no_call(loopback: Loopba
             taken.close()
             running.wait_for("console at https://")
             running.stop()
+
+
+def test_who_claims_to_come_from_elsewhere_is_taken_for_where_it_comes_from(
+    loopback: LoopbackNetwork, tmp_path: Path
+) -> None:
+    url = f"https://{loopback.at('20.1')}:8443/sign-in"
+    with gateway(tmp_path, settings_in(tmp_path, loopback)) as running:
+        running.wait_for("ready: gateway")
+        context = ssl.create_default_context(cafile=str(tmp_path / "certificates" / "ca.pem"))
+        with httpx.Client(verify=context, trust_env=False) as client:
+            page = client.get(url)
+            token = re.search(r'name="form_token" value="(\w+)"', page.text)
+            assert token
+            data = {"form_token": token[1], "name": "ada", "password": "wrong"}
+            client.post(url, data=data, headers={"X-Forwarded-For": "192.0.2.1"})
+        running.stop()
+    with sqlite3.connect(tmp_path / "gateway.db") as database:
+        assert database.execute("SELECT source FROM console_audit").fetchall() == [("127.0.0.1",)]

@@ -23,7 +23,7 @@ from support.web_services import ADMIN
 
 async def with_access(web: WebService) -> GatewayClient:
     """A client of a new consumer that may do everything, by the whole exchange."""
-    services, url = web.web_services, f"{web.url}webservices"
+    services, url = web.web_services, f"{web.settings.web_url}webservices"
     authority = web.certificate.authority_file
     await services.start(ADMIN)
     spec = ConsumerSpec("Suite", "suite", dict.fromkeys(RESOURCES, Permission.READ_WRITE))
@@ -110,7 +110,7 @@ address = "{loopback.at("20.1")}"
         web = WebService(file, quick_hasher())
         await web.start()
         assert await client.token() == before
-        async with GatewayClient(f"{web.url}webservices", client._secrets, None) as careless:
+        async with GatewayClient(f"{web.settings.web_url}webservices", client._secrets, None) as careless:
             with pytest.raises(NotTrusted):
                 await careless.server()
     finally:

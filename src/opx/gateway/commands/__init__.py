@@ -12,6 +12,7 @@ from opx.gateway.commands.devices import device_app
 from opx.gateway.commands.faults import faults_app
 from opx.gateway.commands.forwards import forward_app
 from opx.gateway.commands.icps import icp_app
+from opx.gateway.commands.users import user_app
 from opx.gateway.commands.web_services import consumer_app, token_app, web_services_app
 from opx.gateway.importing import import_file
 from opx.gateway.settings import GatewaySettings
@@ -30,6 +31,7 @@ app.add_typer(icp_app, name="icp")
 app.add_typer(device_app, name="device")
 app.add_typer(faults_app)
 app.add_typer(forward_app, name="forward")
+app.add_typer(user_app, name="user")
 app.add_typer(web_services_app, name="web-services")
 app.add_typer(consumer_app, name="consumer")
 app.add_typer(token_app, name="token")

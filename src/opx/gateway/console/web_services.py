@@ -1,15 +1,13 @@
 """Administration > Web services (guide, stage 4): Start and Stop, consumers, temporary and final tokens."""
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from opx.gateway.console.desk import Desk
 from opx.gateway.webservices.records import (
-    DEVICES,
-    ICPS,
-    MANAGE_TOKEN,
+    GUIDE_PERMISSIONS,
     RESOURCES,
     Actor,
     ConsumerRecord,
@@ -32,8 +30,6 @@ PERMISSIONS = (
     (Permission.READ.value, "Read"),
     (Permission.READ_WRITE.value, "Read/Write"),
 )
-GUIDE = {MANAGE_TOKEN: Permission.READ_WRITE, ICPS: Permission.READ, DEVICES: Permission.READ_WRITE}
-"""What the guide's application suite needs; a new consumer's form begins with it."""
 PAGE = "/web-services"
 NEAR = 30 * 86400.0
 """Seconds before a final token expires from which that is a warning."""
@@ -93,7 +89,7 @@ def web_services_room(desk: Desk) -> Room:
 
     @router.get(f"{PAGE}/consumers/add")
     async def add_page(request: Request) -> Response:
-        return form_page(request, Form({"active": "yes", **_choices(GUIDE)}), None)
+        return form_page(request, Form({"active": "yes", **_choices(GUIDE_PERMISSIONS)}), None)
 
     @router.post(f"{PAGE}/consumers/add")
     async def add(request: Request) -> Response:
@@ -214,7 +210,7 @@ def _spec(form: Form) -> ConsumerSpec:
     return ConsumerSpec(form.value("name"), form.value("consumer_id"), permissions, form.flag("active"))
 
 
-def _choices(permissions: dict[str, Permission]) -> dict[str, str]:
+def _choices(permissions: Mapping[str, Permission]) -> dict[str, str]:
     return {
         f"permission-{number}": permissions.get(name, Permission.NONE).value for number, name in enumerate(RESOURCES)
     }
@@ -235,5 +231,5 @@ def _texts_of(spec: ConsumerSpec) -> dict[str, str]:
         "name": spec.name,
         "consumer_id": spec.consumer_id,
         "permissions": "",
-        **_choices(dict(spec.permissions)),
+        **_choices(spec.permissions),
     }

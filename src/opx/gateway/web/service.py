@@ -116,19 +116,15 @@ class WebService:
     async def stop(self) -> None:
         await self._running.aclose()
 
-    @property
-    def url(self) -> str:
-        return f"https://{self.settings.web_address}:{self.settings.web.port}/"
-
     async def announcement(self) -> list[str]:
         """What the owner is told at the start: where the console is, and how to sign in the first time."""
-        lines = [f"console at {self.url}"]
+        lines = [f"console at {self.settings.web_url}"]
         if self.certificate.authority_file is not None:
             lines.append(f"its authority, for browsers to trust: {self.certificate.authority_file}")
         token = await self.console.accounts.first_link(self.console.policy.link_lifetime)
         if token is not None:
             hours = self.console.policy.link_lifetime / 3600
-            lines.append(f"first sign-in, once and within {hours:g} h: {self.url}link/{token}")
+            lines.append(f"first sign-in, once and within {hours:g} h: {self.settings.web_url}link/{token}")
         return lines
 
 
