@@ -4,6 +4,9 @@ import re
 import time
 from pathlib import Path
 
+import httpx
+from oauthlib.oauth1 import Client
+
 from opx.gateway.web.service import WebService
 from opx.gateway.webservices.exchange import TokenExchange
 from opx.gateway.webservices.records import DEVICES, ICPS, MANAGE_TOKEN, Actor, ConsumerSpec, Permission
@@ -174,3 +177,22 @@ async def test_a_read_only_user_changes_nothing(tmp_path: Path) -> None:
         for path in ("start", "consumers/add", "consumers/1", "consumers/1/secret", "temporary/1/approve"):
             answer = await reader.client.post(f"/web-services/{path}", data={"form_token": token})
             assert answer.status_code == 403, path
+
+
+async def test_who_was_refused_is_shown_with_the_reason(tmp_path: Path) -> None:
+    async with open_console(tmp_path) as web:
+        visitor = await signed_in(web)
+        await visitor.get("/web-services")
+        assert "Refused requests" not in visitor.text
+        await visitor.send("/web-services/start")
+        transport = httpx.ASGITransport(web.app, client=("192.168.20.66", 4711))
+        async with httpx.AsyncClient(transport=transport, base_url="https://gateway") as stranger:
+            url = "https://gateway/webservices/Base/server"
+            _, headers, _ = Client("<b>Nobody</b>", "x", "y", "z").sign(url)
+            answer = await stranger.get(url, headers=headers)
+        await visitor.get("/web-services")
+    assert (answer.status_code, answer.content) == (401, b"")
+    assert "Refused requests" in visitor.text
+    for text in ("192.168.20.66", "no consumer has this ConsumerID", "<b>Nobody</b>"):
+        assert text in visitor.text
+    assert "<b>Nobody" not in visitor.html

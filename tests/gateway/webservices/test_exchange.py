@@ -81,7 +81,8 @@ def test_a_wrong_secret_or_consumer_gets_401_and_no_word(site: WebSite) -> None:
         assert silent(answer)
         assert answer.headers["www-authenticate"].startswith("OAuth ")
     reasons = [refusal.reason for refusal in site.service.refusals]
-    assert reasons == ["unknown consumer", "signature", "signature"]
+    wrong = "the signature is wrong: the shared secret, or the token's"
+    assert reasons == ["no consumer has this ConsumerID", wrong, wrong]
     assert site.do(site.service.temporary_tokens()) == []
 
 

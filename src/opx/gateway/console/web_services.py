@@ -31,6 +31,7 @@ PERMISSIONS = (
     (Permission.READ_WRITE.value, "Read/Write"),
 )
 PAGE = "/web-services"
+REFUSALS_SHOWN = 20
 NEAR = 30 * 86400.0
 """Seconds before a final token expires from which that is a warning."""
 
@@ -49,6 +50,7 @@ def web_services_room(desk: Desk) -> Room:
             temporary=[token for token in await services.temporary_tokens() if not token.used],
             final=await services.final_tokens(),
             token_state=token_state,
+            refused=services.refusals[:REFUSALS_SHOWN],
         )
 
     @router.post(f"{PAGE}/start")

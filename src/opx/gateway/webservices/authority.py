@@ -115,8 +115,7 @@ class Authority:
         matches = signed.signed_with(signer.client_secret, signer.token_secret)
         consumer = signer.consumer
         if not matches or not signer.genuine or consumer is None:
-            known = "unknown consumer" if consumer is None else "unknown token" if not signer.genuine else "signature"
-            raise Stranger(known)
+            raise Stranger(_WHY_STRANGE[consumer is not None, signer.genuine])
         now = self._clock()
         if not signed.body_is_as_signed:
             raise Refused(401, "body_changed", "the body is not the one that oauth_body_hash was made of")
@@ -141,6 +140,12 @@ class Authority:
             raise Refused(401, "not_approved", "no administrator has approved this temporary token yet")
 
 
+_WHY_STRANGE = {
+    (False, False): "no consumer has this ConsumerID",
+    (True, False): "the consumer has no such token",
+    (True, True): "the signature is wrong: the shared secret, or the token's",
+}
+"""By whether the consumer is known, and the token, too; for the administrator."""
 _TRADE_REFUSED: dict[Verdict, Callable[[], Refused]] = {
     Verdict.WRONG: lambda: Refused(401, "verifier_wrong", "the verifier is wrong", field="oauth_verifier"),
     Verdict.VOID: lambda: Refused(
