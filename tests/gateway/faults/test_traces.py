@@ -2,7 +2,10 @@
 
 from itertools import count
 
+import pytest
+
 from opx.gateway.control.live import LiveView
+from opx.gateway.faults import recorder
 from opx.gateway.faults.recorder import REPEAT_WINDOW, CallMessages, CallRecorder, RecordPolicy
 from opx.gateway.faults.records import CallRecord
 from opx.gateway.media.interface import RelayStats, Side
@@ -11,6 +14,7 @@ from opx.gateway.signalling.traces import (
     MAX_LAST,
     MAX_OCTETS,
     MAX_UNCLAIMED,
+    MAX_UNCLAIMED_OCTETS,
     LegTrace,
     SideTap,
     Traced,
@@ -104,6 +108,16 @@ def test_a_long_leg_keeps_its_beginning_and_its_end() -> None:
     assert leg.left_out == 1000 - MAX_FIRST - MAX_LAST
 
 
+def test_strangers_fill_no_memory_with_large_invites_of_one_call_or_of_many() -> None:
+    side = tap()
+    for number in range(200):
+        side.read(FLOW, sip("INVITE sip:x SIP/2.0", f"s{number % 4}", "X: " + "y" * (100 * number) + "\r\n"))
+    legs = [side.claim(f"s{number}") for number in range(4)]
+    assert all(0 < leg.octets <= MAX_UNCLAIMED_OCTETS for leg in legs)
+    assert all(sum(len(one.data) for one in leg.messages) == leg.octets for leg in legs)
+    assert all(leg.left_out for leg in legs)
+
+
 def test_large_messages_do_not_fill_the_memory() -> None:
     leg = LegTrace(Side.SET, b"c")
     for number in range(100):
@@ -123,15 +137,15 @@ class Recording:
         self.records: list[CallRecord] = []
         self.kept: list[CallMessages] = []
         self.wall = 1_700_000_000.0
-        recorder = CallRecorder(
+        made = CallRecorder(
             RecordPolicy(**policy),  # type: ignore[arg-type]
             on_record=self.records.append,
             on_messages=self.kept.append,
             wall=self.now,
         )
-        self.site = Site(call_log=recorder)
-        self.recorder = recorder
-        recorder.attach(self.site.signalling, LiveView(self.site.signalling, self.clock, self.now))
+        self.site = Site(call_log=made)
+        self.recorder = made
+        made.attach(self.site.signalling, LiveView(self.site.signalling, self.clock, self.now))
 
     def clock(self) -> float:
         return self.site.wire.wheel.now
@@ -228,6 +242,21 @@ def test_a_phone_that_dials_on_and_on_is_recorded_once_in_a_while() -> None:
     here.site.wire.advance(10.0)
     assert len(here.records) == 2
     assert here.traced() == 0
+
+
+def test_recent_calls_hold_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Recording()
+    phone = here.site.phone(1)
+    phone.register()
+    talking(here.site, phone)[0].hang_up()
+    here.site.wire.advance(1.0)
+    (first,) = here.recorder.recent.values()
+    monkeypatch.setattr(recorder, "MAX_RECENT_OCTETS", 3 * first.octets)
+    for _ in range(8):
+        talking(here.site, phone)[0].hang_up()
+        here.site.wire.advance(1.0)
+    assert 1 < len(here.recorder.recent) <= 4
+    assert first.call_id not in here.recorder.recent
 
 
 def test_both_legs_of_a_call_are_kept_and_let_go_when_it_is_over() -> None:

@@ -24,6 +24,8 @@ REPEAT_WINDOW = 60.0
 """Seconds in which the same refusal to the same device is recorded once: a phone may dial on and on."""
 MAX_REMEMBERED = 10_000
 """Refusals remembered for that."""
+MAX_RECENT_OCTETS = 32 * 1024 * 1024
+"""Bytes of messages that recent calls may hold together."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class CallMessages:
     at: float
     failed: bool
     legs: tuple[LegTrace, ...]
+    octets: int
+    """Bytes that they held when the call ended."""
 
 
 @dataclass(slots=True)
@@ -75,6 +79,7 @@ class CallRecorder:
         self._ending: dict[str, _Ending] = {}
         self._lingering: dict[str, CallMessages] = {}
         self._refused: dict[tuple[int, str, int], float] = {}
+        self._octets = 0
         self._allowance = 1.0
         self._allowed_at = 0.0
 
@@ -199,11 +204,13 @@ class CallRecorder:
     # --- messages
 
     def _keep_messages(self, record: CallRecord, legs: tuple[LegTrace, ...]) -> None:
-        messages = CallMessages(record.call_id, record.ended_at, record.failed, legs)
+        octets = sum(leg.octets for leg in legs)
+        messages = CallMessages(record.call_id, record.ended_at, record.failed, legs, octets)
         self._lingering[record.call_id] = messages
         self.recent[record.call_id] = messages
-        if len(self.recent) > self._policy.recent:
-            del self.recent[next(iter(self.recent))]
+        self._octets += messages.octets
+        while self.recent and (len(self.recent) > self._policy.recent or self._octets > MAX_RECENT_OCTETS):
+            self._octets -= self.recent.pop(next(iter(self.recent))).octets
         self._schedule(LINGER, lambda: self._settled(record.call_id))
 
     def _settled(self, call_id: str) -> None:

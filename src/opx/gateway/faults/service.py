@@ -62,7 +62,7 @@ class Faults:
         self.recorder = CallRecorder(
             RecordPolicy(records.recent, records.messages_per_second),
             on_record=self._on_record,
-            on_messages=lambda messages: self._writer.add(messages),
+            on_messages=self._on_messages,
         )
         self.board = AlarmBoard(
             partial(self._on_alarm, "raised"), partial(self._on_alarm, "cleared"), settle=alarms.settle
@@ -193,6 +193,13 @@ class Faults:
         webhook = self._couriers.get("webhook")
         if webhook is not None and "call" in self._settings.webhook.events:
             webhook.take(envelope("call", record.call_id, record.values()))
+
+    def _on_messages(self, messages: CallMessages) -> None:
+        if self._writer.failure:
+            # While the database is away records wait for it; messages would fill the memory.
+            self.recorder.ladders_passed_over += 1
+        else:
+            self._writer.add(messages)
 
     def _on_alarm(self, state: str, alarm: Alarm) -> None:
         log.warning("alarm %s: %s (%s)", state, alarm.title, alarm.cause, extra={"alarm": alarm.kind})

@@ -22,6 +22,8 @@ MAX_OCTETS = 256 * 1024
 """Bytes kept of a leg, so that no phone can fill the memory with large messages."""
 MAX_UNCLAIMED = 1024
 """Legs that have begun and belong to no call yet: INVITEs of strangers, until newer ones come."""
+MAX_UNCLAIMED_OCTETS = 16 * 1024
+"""Bytes kept of one of those: an INVITE, its challenge and the INVITE with credentials have room in it."""
 
 _NAME = b"\r\nCall-ID: "
 _OTHER = re.compile(rb"\r?\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
@@ -39,29 +41,35 @@ class Traced(NamedTuple):
 class LegTrace:
     """The messages of one leg, its first and its last ones."""
 
-    __slots__ = ("_first", "_last", "_octets", "call_id", "left_out", "side")
+    __slots__ = ("_first", "_last", "call_id", "left_out", "most", "octets", "side")
 
-    def __init__(self, side: Side, call_id: bytes) -> None:
+    def __init__(self, side: Side, call_id: bytes, most: int = MAX_OCTETS) -> None:
         self.side = side
         self.call_id = call_id
+        self.most = most
+        """Bytes that it may hold."""
+        self.octets = 0
         self.left_out = 0
         self._first: list[Traced] = []
         self._last: deque[Traced] = deque()
-        self._octets = 0
 
     @property
     def messages(self) -> list[Traced]:
         return [*self._first, *self._last]
 
     def add(self, message: Traced) -> None:
-        self._octets += len(message.data)
+        size = len(message.data)
+        if size > self.most // 2:
+            self.left_out += 1
+            return
+        self.octets += size
         last = self._last
-        if not last and len(self._first) < MAX_FIRST and self._octets <= MAX_OCTETS // 2:
+        if not last and len(self._first) < MAX_FIRST and self.octets <= self.most // 2:
             self._first.append(message)
             return
         last.append(message)
-        while len(last) > MAX_LAST or (self._octets > MAX_OCTETS and len(last) > 1):
-            self._octets -= len(last.popleft().data)
+        while len(last) > MAX_LAST or self.octets > self.most:
+            self.octets -= len(last.popleft().data)
             self.left_out += 1
 
 
@@ -112,7 +120,7 @@ class SideTap:
         return trace
 
     def _open(self, call_id: bytes) -> LegTrace:
-        trace = self._known[call_id] = self._unclaimed[call_id] = LegTrace(self._side, call_id)
+        trace = self._known[call_id] = self._unclaimed[call_id] = LegTrace(self._side, call_id, MAX_UNCLAIMED_OCTETS)
         if len(self._unclaimed) > MAX_UNCLAIMED:
             oldest = next(iter(self._unclaimed))
             del self._unclaimed[oldest], self._known[oldest]
@@ -124,6 +132,7 @@ class SideTap:
         trace = self._unclaimed.pop(key, None) or self._known.get(key)
         if trace is None:
             trace = self._known[key] = LegTrace(self._side, key)
+        trace.most = MAX_OCTETS
         return trace
 
     def release(self, trace: LegTrace) -> None:
