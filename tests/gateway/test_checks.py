@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from opx.config import load_settings
 from opx.gateway import checks
 from opx.gateway.certificates import server_certificate
-from opx.gateway.checks import Finding, Level, addresses, certificates, clock, limits, modes, rtp_ports
+from opx.gateway.checks import Finding, Level, addresses, certificates, clock, deliveries, limits, modes, rtp_ports
 from opx.gateway.commands import app
 from opx.gateway.settings import GatewaySettings
 from opx.web.authority import SERVER_DAYS
@@ -316,3 +316,17 @@ def test_a_forwarding_driver_that_cannot_work_here_is_an_error_only_when_it_is_a
     assert found.level is Level.ERROR
     assert found.text.startswith("nftables cannot be used: ")
     assert found.text.endswith("; mend that, or set forwarding.driver to auto")
+
+
+def test_a_secret_that_alarms_need_and_that_cannot_be_read_is_an_error(site: Site) -> None:
+    assert site.check()["alarms"].level is Level.WARNING
+    secret = site.folder / "hook.secret"
+    settings = site.write(f'[webhook]\nurl = "https://tickets.example.com/opx"\nsecret_file = "{secret}"\n')
+    assert only(list(deliveries(settings))).level is Level.ERROR
+    secret.write_text("\n")
+    found = only(list(deliveries(settings)))
+    assert (found.level, "holds no secret" in found.text) == (Level.ERROR, True)
+    secret.write_text("shared\n")
+    secret.chmod(0o640)
+    assert only(list(deliveries(settings))) == Finding(Level.OK, "alarms", "are told by webhook")
+    assert str(secret) in " ".join(finding.text for finding in modes(settings))

@@ -15,7 +15,10 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError
 
+from opx.config import ConfigError
 from opx.gateway.certificates import certificates_in_use, server_certificate
+from opx.gateway.faults.settings import read_secret
+from opx.gateway.faults.ways import ways
 from opx.gateway.forwarding.nftables.driver import NftablesDriver
 from opx.gateway.forwarding.service import policy_of
 from opx.gateway.forwarding.site import site_of
@@ -68,6 +71,7 @@ async def check(settings: GatewaySettings, now: Callable[[], float] = time.time)
     found += clock(now())
     found += await asyncio.to_thread(certificates, settings, now())
     found += modes(settings)
+    found += deliveries(settings)
     found += await _forwarding(settings)
     return found
 
@@ -293,6 +297,7 @@ def modes(settings: GatewaySettings) -> Iterator[Finding]:
     """Files with secrets that others could read."""
     certificates = settings.certificates
     paths = [settings.key_file, certificates.key, settings.postgresql.password_file, certificates.folder / "ca.key"]
+    paths += [settings.webhook.secret_file, settings.alarms.smtp_password_file, settings.metrics.token_file]
     if not isinstance(settings.database, PostgresAddress):
         paths.append(settings.database)
     open_ones = [path for path in paths if path is not None and path.exists() and _others(path) & 0o077]
@@ -307,6 +312,18 @@ def modes(settings: GatewaySettings) -> Iterator[Finding]:
 
 def _others(path: Path) -> int:
     return path.stat().st_mode
+
+
+def deliveries(settings: GatewaySettings) -> Iterator[Finding]:
+    """Whether what alarms and records need to leave the machine can be read."""
+    try:
+        found = [way.name for way, _, _ in ways(settings)]
+        read_secret(settings.metrics.token_file, "token")
+    except (ConfigError, OSError, ValueError) as error:
+        yield Finding(Level.ERROR, "alarms", str(error))
+        return
+    told = f"are told by {' and '.join(found)}" if found else "are told to nobody; see [alarms] and [webhook]"
+    yield Finding(Level.OK if found else Level.WARNING, "alarms", told)
 
 
 # --- forwarding
