@@ -201,7 +201,8 @@ def test_a_record_is_a_line_with_its_times_and_figures() -> None:
     assert plain["Seconds talked"] == "60.5"
     assert plain["From phone: packets"] == ""
     assert carried["From phone: packets"] == "3000"
-    assert carried["From ICP: packets"] == "0"
+    assert (carried["From phone: lost"], carried["Phone reports: lost"]) == ("12", "4")
+    assert (carried["From ICP: packets"], carried["ICP reports: jitter ms"]) == ("0", "")
 
 
 @pytest.mark.parametrize(

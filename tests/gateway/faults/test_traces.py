@@ -244,6 +244,18 @@ def test_a_phone_that_dials_on_and_on_is_recorded_once_in_a_while() -> None:
     assert here.traced() == 0
 
 
+def test_with_a_rate_of_none_only_failed_calls_are_kept() -> None:
+    here = Recording(ladders_per_second=0.0, recent=0)
+    phone = here.site.phone(1)
+    phone.register()
+    talking(here.site, phone)[0].hang_up()
+    here.site.icp.says["INVITE"] = (486, ())
+    phone.call("1003")
+    here.site.wire.advance(10.0)
+    assert [messages.failed for messages in here.kept] == [True]
+    assert here.recorder.recent == {}
+
+
 def test_recent_calls_hold_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Recording()
     phone = here.site.phone(1)

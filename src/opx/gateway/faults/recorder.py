@@ -229,6 +229,8 @@ class CallRecorder:
         """Keeping a ladder costs a call's worth of work: under load those of good calls are passed over."""
         now = self._wall()
         rate = self._policy.ladders_per_second
+        if not rate:
+            return False
         self._allowance = min(max(rate, 1.0), self._allowance + (now - self._allowed_at) * rate)
         self._allowed_at = now
         if self._allowance < 1.0:

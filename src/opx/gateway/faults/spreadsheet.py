@@ -16,8 +16,9 @@ FIGURES = ("packets", "lost", "jitter", "told_lost", "told_jitter")
 HEADINGS = (
     *("Call", "Device", "ICP", "Direction", "Caller", "Called party", "Started (UTC)", "Rang (UTC)", "Answered (UTC)"),
     *("Ended (UTC)", "Seconds talked", "Outcome", "Ended by", "SIP status", "Reason", "Phone at", "Phone", "ICP node"),
-    *("Codec", "From phone: packets", "lost", "jitter ms", "phone reports lost", "phone reports jitter ms"),
-    *("From ICP: packets", "lost", "jitter ms", "ICP reports lost", "ICP reports jitter ms"),
+    *("Codec", "From phone: packets", "From phone: lost", "From phone: jitter ms"),
+    *("Phone reports: lost", "Phone reports: jitter ms", "From ICP: packets", "From ICP: lost", "From ICP: jitter ms"),
+    *("ICP reports: lost", "ICP reports: jitter ms"),
 )
 
 
