@@ -3,12 +3,14 @@ forwards."""
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from harness import cpu_seconds
 from opx.gateway.forwarding.interface import ForwardingDriver, Origin, Traffic, WantedRoute
 from opx.gateway.forwarding.nftables.driver import NftablesDriver
 from opx.gateway.forwarding.rules import Protocol
@@ -432,3 +434,26 @@ async def test_a_gateway_that_comes_back_takes_over_what_is_in_force(rig: Rig) -
     await send(client, b"still")
     assert await receive(server) == b"still"
     assert await rig.served(8185, listener)
+
+
+@pytest.mark.parametrize("hosts", ["one worker"], indirect=True)
+async def test_a_worker_without_file_descriptors_waits_for_some_and_does_not_spin(rig: Rig) -> None:
+    listener = rig.hosts.listener(8185)
+    await rig.start(rig.hosts.route(1, "8185"))
+    assert isinstance(rig.driver, UserspaceDriver)
+    (worker,) = rig.driver.pids
+    in_use = len(list(Path(f"/proc/{worker}/fd").iterdir()))
+    # Room for two connections, which have two sockets each, and for the half of a third.
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (in_use + 5, in_use + 5))
+    clients = [await rig.hosts.connect(8185) for _ in range(4)]
+    held = [(await rig.hosts.accept(listener))[0] for _ in range(2)]
+    before = cpu_seconds(worker)
+    await asyncio.sleep(1)
+    assert cpu_seconds(worker) - before < 0.5
+    for client in clients[:2]:
+        client.close()
+    for server in held:
+        server.close()
+    # Of the other two one may have been broken off for want of its second socket; the kernel keeps the rest.
+    server, _ = await rig.hosts.accept(listener)
+    await send(server, b"welcome")

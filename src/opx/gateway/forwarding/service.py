@@ -160,8 +160,12 @@ class Forwarding:
                     await self._wake.wait()
                 await asyncio.sleep(RETRY)
             self._wake.clear()
-            async with self._ordering:
-                await self._check()
+            try:
+                async with self._ordering:
+                    await self._check()
+            except Exception:
+                # Whatever it was, the next look may find it gone; without one nothing would be put right any more.
+                log.exception("port forwarding could not be looked after")
 
     async def _check(self) -> None:
         """Put right what somebody else has changed, and try again what did not work."""

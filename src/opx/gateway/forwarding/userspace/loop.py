@@ -21,6 +21,7 @@ class Loop:
         self.epoll = select.epoll()
         self.handlers: dict[int, Handler] = {}
         self._ready: list[Callable[[], None]] = []
+        self._paused: list[tuple[int, int, Handler]] = []
         self._tick = tick
         self._on_tick = on_tick
         self._stopped = False
@@ -32,11 +33,18 @@ class Loop:
     def forget(self, descriptor: int) -> None:
         """Of a descriptor that is closed now, which takes it out of epoll by itself."""
         self.handlers.pop(descriptor, None)
+        if self._paused:
+            self._paused = [paused for paused in self._paused if paused[0] != descriptor]
 
     def remove(self, descriptor: int) -> None:
         """Of one that stays open."""
         if self.handlers.pop(descriptor, None) is not None:
             self.epoll.unregister(descriptor)
+
+    def pause(self, descriptor: int, events: int) -> None:
+        """Listen to it again at the next tick only."""
+        self._paused.append((descriptor, events, self.handlers[descriptor]))
+        self.remove(descriptor)
 
     def soon(self, call: Callable[[], None]) -> None:
         """After the events at hand, which get their turn first."""
@@ -61,6 +69,9 @@ class Loop:
                 for call in ready:
                     call()
             if self.now >= due:
+                paused, self._paused = self._paused, []
+                for one in paused:
+                    self.add(*one)
                 self._on_tick()
                 due = self.now + self._tick
         self.epoll.close()

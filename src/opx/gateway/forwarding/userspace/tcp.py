@@ -302,7 +302,9 @@ class TcpPort:
                 return
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    # Waiting connections stay with the kernel until something was closed.
+                    # Waiting connections stay with the kernel until something was closed, and are not asked for
+                    # again and again meanwhile.
+                    self.loop.pause(self.listener.fileno(), select.EPOLLIN)
                     return
                 continue
             self._take(client, peer)

@@ -151,9 +151,8 @@ class Control:
 
 def run(policy: EnginePolicy, listener: socket.socket) -> None:
     """Until it is told to end, or is left alone for too long."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     engine = Engine(policy)
     control = Control(engine, listener, policy)
     sys.excepthook = _tell_failure(control)
