@@ -2,7 +2,8 @@
 
 Client, gateway and host are network namespaces joined by cables (veth), as in the lab. Unlike in the other benches
 nothing is pinned: the kernel forwards in whatever process just sends, so that everybody shares all processors, load
-included, and what a way of forwarding costs shows in what is left for the load. HAProxy has a thread for each
+included, and what a way of forwarding costs shows in what is left for the load. The CPU time of the processes that
+forward is counted as well, which a busy machine changes less. HAProxy has a thread for each
 processor, as it comes, and the userspace driver a worker for each.
 """
 
@@ -13,10 +14,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from figures import Goal, Metric
-from harness import CORES, Bench, Contender, Plan, Void, run
+from harness import CORES, Bench, Contender, Plan, Void, cpu_seconds, run
 from opx.gateway.forwarding.interface import ForwardingDriver
 from opx.gateway.forwarding.nftables import machine
 from opx.gateway.forwarding.nftables.driver import NftablesDriver
@@ -38,41 +40,52 @@ MOST_FAILED = 0.001
 """Share of connections whose failure makes a run void."""
 KERNEL, USERSPACE, HAPROXY, ROUTING = "nftables", "userspace", "HAProxy", "routing"
 
-Setting = Callable[[Network, Path, ExitStack], str]
-"""Makes the gateway forward; returns the address that the client calls. What the stack holds ends it."""
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """`address` is what the client calls, `cpu` the seconds that the processes which forward have used so far."""
+
+    address: str
+    cpu: Callable[[], float] | None = None
 
 
-def routing(network: Network, folder: Path, stack: ExitStack) -> str:
+Setting = Callable[[Network, Path, ExitStack], Way]
+"""Makes the gateway forward. What the stack holds ends it."""
+
+
+def routing(network: Network, folder: Path, stack: ExitStack) -> Way:
     """No connection tracking, no translation: the client knows the way."""
     with network.at("client"):
         command("ip", "route", "add", f"{network.host}/32", "via", network.outside)
     with network.at("lan"):
         command("ip", "route", "add", "default", "via", network.inside)
     machine.set_routing(True)
-    return network.host
+    return Way(network.host)
 
 
-def kernel(network: Network, folder: Path, stack: ExitStack) -> str:
-    return _driven(network, NftablesDriver(network.policy()), stack)
+def kernel(network: Network, folder: Path, stack: ExitStack) -> Way:
+    _drive(network, NftablesDriver(network.policy()), stack)
+    return Way(network.outside)
 
 
-def userspace(network: Network, folder: Path, stack: ExitStack) -> str:
+def userspace(network: Network, folder: Path, stack: ExitStack) -> Way:
     usual = ForwardingSettings()
     policy = EnginePolicy(network.policy(), len(CORES), usual.buffer, usual.pipes, usual.outlive)
-    return _driven(network, UserspaceDriver(policy, folder / "s"), stack)
+    driver = UserspaceDriver(policy, folder / "s")
+    _drive(network, driver, stack)
+    return Way(network.outside, lambda: sum(map(cpu_seconds, driver.pids)))
 
 
-def _driven(network: Network, driver: ForwardingDriver, stack: ExitStack) -> str:
+def _drive(network: Network, driver: ForwardingDriver, stack: ExitStack) -> None:
     runner = stack.enter_context(asyncio.Runner())
     runner.run(driver.start())
     stack.callback(lambda: runner.run(driver.stop()))
     problems = runner.run(driver.apply([network.route(1, str(PORT))]))
     if problems:
         raise Void(f"not in force: {problems}")
-    return network.outside
 
 
-def proxy(network: Network, folder: Path, stack: ExitStack) -> str:
+def proxy(network: Network, folder: Path, stack: ExitStack) -> Way:
     arguments = haproxy.write(
         folder / "haproxy.cfg", outside=network.outside, inside=network.inside, host=network.host, port=PORT
     )
@@ -80,7 +93,7 @@ def proxy(network: Network, folder: Path, stack: ExitStack) -> str:
     wait_until(lambda: _listens() or not server.running, lambda: server.text)
     if not server.running:
         raise Void(f"HAProxy ended: {server.text}")
-    return network.outside
+    return Way(network.outside, lambda: cpu_seconds(server.pid))
 
 
 def _listens() -> bool:
@@ -90,7 +103,7 @@ def _listens() -> bool:
 def measured(setting: Setting) -> Callable[[float], Mapping[str, float]]:
     def measure(seconds: float) -> Mapping[str, float]:
         with everywhere():
-            return {"throughput": _throughput(setting, seconds), "connections": _connections(setting, seconds)}
+            return {**_throughput(setting, seconds), **_connections(setting, seconds)}
 
     return measure
 
@@ -107,7 +120,7 @@ def everywhere() -> Iterator[None]:
 
 
 @contextmanager
-def forwarding(setting: Setting) -> Iterator[tuple[Network, str]]:
+def forwarding(setting: Setting) -> Iterator[tuple[Network, Way]]:
     """A network of its own for each measurement, so that none has another one's connections in its tables."""
     with Network() as network, tempfile.TemporaryDirectory(prefix="opx-bench-") as folder, ExitStack() as stack:
         for place in ("client", "gateway", "lan"):
@@ -143,26 +156,34 @@ def _said(process: "subprocess.Popen[str]") -> str:
     return line
 
 
-def _throughput(setting: Setting, seconds: float) -> float:
+def _throughput(setting: Setting, seconds: float) -> Mapping[str, float]:
     with (
-        forwarding(setting) as (network, address),
+        forwarding(setting) as (network, way),
         _load(network, "lan", "swallow", network.host, PORT, STREAMS) as sink,
     ):
         _said(sink)
-        with _load(network, "client", "pour", address, PORT, STREAMS, seconds) as source:
+        before = way.cpu() if way.cpu else 0.0
+        with _load(network, "client", "pour", way.address, PORT, STREAMS, seconds) as source:
             _said(source)
             size, took = map(float, _said(sink).split())
-    return size * 8 / took / 1e9
+        found = {"throughput": size * 8 / took / 1e9}
+        if way.cpu:
+            found["per GB"] = (way.cpu() - before) / size * 1e12
+        return found
 
 
-def _connections(setting: Setting, seconds: float) -> float:
-    with forwarding(setting) as (network, address), _load(network, "lan", "answer", network.host, PORT) as server:
+def _connections(setting: Setting, seconds: float) -> Mapping[str, float]:
+    with forwarding(setting) as (network, way), _load(network, "lan", "answer", network.host, PORT) as server:
         _said(server)
-        with _load(network, "client", "connect", address, PORT, CLIENTS, seconds) as clients:
-            rate, failed = map(float, _said(clients).split())
-    if failed > MOST_FAILED * rate * seconds:
-        raise Void(f"{failed:.0f} connections failed")
-    return rate
+        before = way.cpu() if way.cpu else 0.0
+        with _load(network, "client", "connect", way.address, PORT, CLIENTS, seconds) as clients:
+            rate, failed, total = map(float, _said(clients).split())
+        if failed > MOST_FAILED * total:
+            raise Void(f"{failed:.0f} connections failed")
+        found = {"connections": rate}
+        if way.cpu:
+            found["per connection"] = (way.cpu() - before) / total * 1e6
+        return found
 
 
 def no_namespaces() -> str:
@@ -172,7 +193,12 @@ def no_namespaces() -> str:
 BENCH = Bench(
     "forwarding",
     f"{STREAMS} streams through the gateway, then new connections by {CLIENTS} clients; nothing is pinned",
-    (Metric("throughput", "Gbit/s", decimals=2), Metric("connections", "per s")),
+    (
+        Metric("throughput", "Gbit/s", decimals=2),
+        Metric("connections", "per s"),
+        Metric("per GB", "ms of CPU", higher_is_better=False),
+        Metric("per connection", "us of CPU", higher_is_better=False),
+    ),
     (
         Contender(KERNEL, measured(kernel), absent=no_namespaces),
         Contender(USERSPACE, measured(userspace), absent=no_namespaces),

@@ -83,21 +83,24 @@ def answer(address: str, port: int) -> None:
 
 
 def connect(address: str, port: int, clients: int, seconds: float) -> None:
-    """Connect one time after the other, in so many processes at once; say how often a second, and how many failed."""
+    """Connect one time after the other, in so many processes at once.
+
+    Says how often a second, how many failed, and how many there were with those of the warm-up.
+    """
     reading, writing = os.pipe()
     for _ in range(clients):
         if os.fork() == 0:
             end_with_parent()
-            os.write(writing, b"%d %d\n" % _connecting(address, port, seconds))
+            os.write(writing, b"%d %d %d\n" % _connecting(address, port, seconds))
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as counts:
-        pairs = [tuple(map(int, line.split())) for line in counts]
-    print(sum(done for done, _ in pairs) / seconds, sum(failed for _, failed in pairs), flush=True)
+        done, failed, total = map(sum, zip(*(map(int, line.split()) for line in counts), strict=True))
+    print(done / seconds, failed, total, flush=True)
 
 
-def _connecting(address: str, port: int, seconds: float) -> tuple[int, int]:
-    done = failed = 0
+def _connecting(address: str, port: int, seconds: float) -> tuple[int, int, int]:
+    done = failed = total = 0
     start = time.monotonic() + WARM_UP
     end = start + seconds
     while (now := time.monotonic()) < end:
@@ -110,10 +113,11 @@ def _connecting(address: str, port: int, seconds: float) -> tuple[int, int]:
         except OSError:
             good = False
         one.close()
+        total += 1
         if now >= start:
             done += good
             failed += not good
-    return done, failed
+    return done, failed, total
 
 
 def main() -> None:
