@@ -33,6 +33,8 @@ PAGES = (
     "users",
     "users/add",
     "audit-log",
+    "calls",
+    "alarms",
     "account",
 )
 UNNAMED = """
