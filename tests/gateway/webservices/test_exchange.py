@@ -1,6 +1,7 @@
 """The whole token exchange of guide stage 4 with an OAuth 1.0a client that is not ours, and every wrong turn."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -283,7 +284,7 @@ def test_reading_does_not_let_write(site: WebSite) -> None:
     assert site.do(site.repository.icps()) == []
 
 
-@pytest.mark.parametrize("shift", [-301, 301])
+@pytest.mark.parametrize("shift", [-400, 400])
 def test_a_wrong_clock_is_told_the_gateways_time(site: WebSite, shift: int) -> None:
     session = site.authorised()
     session._client.client.timestamp = str(int(site.clock()) + shift)
@@ -291,7 +292,8 @@ def test_a_wrong_clock_is_told_the_gateways_time(site: WebSite, shift: int) -> N
     problem = answer.json()
     assert (answer.status_code, problem["error"]) == (401, "clock_skew")
     assert problem["server_time"] == pytest.approx(site.clock(), abs=30)
-    assert f"{shift:+d} s" in problem["message"] or f"{shift - 1:+d} s" in problem["message"]
+    told = re.search(r"([+-]\d+) s from the gateway's", problem["message"])
+    assert told and int(told[1]) == pytest.approx(shift, abs=60)
     session._client.client.timestamp = str(int(site.clock()))
     assert session.get(f"{site.url}/Base/server").status_code == 200
 
