@@ -3,6 +3,7 @@
 What comes and goes within a short time is one alarm: its end is told only when it has lasted.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ KINDS: Mapping[str, str] = {
 """What there can be alarm for, in words."""
 MAX_STANDING = 1000
 """Alarms that stand at the same time; beyond, further ones are told in the log only."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class AlarmBoard:
             return
         if len(self._standing) >= MAX_STANDING:
             self.left_out += 1
+            log.error("%d alarms stand; not raised: %s %s (%s)", len(self._standing), kind, subject, cause)
             return
         alarm = Alarm(random_hex(8), kind, subject, cause, self._clock())
         self._standing[kind, subject] = _Standing(alarm)
