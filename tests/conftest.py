@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from support.network import LoopbackNetwork, claim_network
 from support.postgres import DATABASES, PostgresServer, needs_postgres, running_server
@@ -12,6 +13,9 @@ from support.postgres import DATABASES, PostgresServer, needs_postgres, running_
 # The same examples in every run, and no verdict by the clock: a busy machine is no failure.
 settings.register_profile("opx", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("opx")
+# Hypothesis also tries constants that it finds in those of the project's modules that are loaded at the moment: what a
+# test tries would hang on the tests that the same process has run before.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 @pytest.hookimpl(wrapper=True)

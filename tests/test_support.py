@@ -164,3 +164,12 @@ def test_a_skip_names_its_reason_and_is_a_failure_where_none_is_allowed(how: str
 def test_a_test_that_is_expected_to_fail_is_no_skip(tmp_path: Path) -> None:
     text = "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False\n"
     assert run_tests(tmp_path, text, "1").returncode == 0
+
+
+def test_what_properties_are_tried_with_does_not_hang_on_the_modules_that_are_loaded() -> None:
+    from hypothesis.internal.conjecture import providers
+
+    import opx.gateway.settings
+
+    assert opx.gateway.settings.__name__ in sys.modules
+    assert len(providers._get_local_constants()) == 0
