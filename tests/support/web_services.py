@@ -1,6 +1,7 @@
 """A gateway's web services over real HTTPS, with a clock that a test turns, and what stands in for the other rooms."""
 
 import asyncio
+import atexit
 import shutil
 import tempfile
 import threading
@@ -304,7 +305,7 @@ class Api:
 @cache
 def _empty_store() -> Path:
     """Key and database of a gateway that has never run, made once in a process: each test gets a copy."""
-    folder = Path(tempfile.mkdtemp(prefix="opx-store-"))
+    folder = _folder("opx-store-")
 
     async def make() -> None:
         async with opened(folder):
@@ -317,7 +318,14 @@ def _empty_store() -> Path:
 @cache
 def _certificates() -> Path:
     """One authority for all tests of a process."""
-    return Path(tempfile.mkdtemp(prefix="opx-certificates-"))
+    return _folder("opx-certificates-")
+
+
+def _folder(prefix: str) -> Path:
+    """Gone when the process ends."""
+    folder = tempfile.mkdtemp(prefix=prefix)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @contextmanager

@@ -133,12 +133,10 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 _REASONS = {
-    304: "You have this version already",
     403: "The consumer has not the permission for this, or is not active",
     404: "There is none",
     409: "It is there already, or in use, or another one has what there is only once",
     412: "Somebody else was first; look at it again",
-    422: "What was sent is not allowed",
     428: "An If-Match header is needed",
     503: "What this needs is not running, or not set up",
 }
