@@ -154,6 +154,15 @@ def test_a_page_brings_itself_up_to_date_and_keeps_what_is_typed(desk: Desk) -> 
     expect(desk.page.get_by_label("Search SIP devices")).to_have_value("half typed")
 
 
+def test_what_somebody_has_opened_stays_open_while_the_page_is_brought_up_to_date(desk: Desk) -> None:
+    desk.open("")
+    figures = desk.page.locator("details").first
+    figures.locator("summary").click()
+    with desk.page.expect_response(lambda answer: "x-opx-live" in answer.request.headers):
+        pass
+    expect(figures.get_by_role("table")).to_be_visible()
+
+
 def test_a_form_is_sent_once_however_often_its_button_is_pressed(desk: Desk) -> None:
     desk.open("users/add")
     desk.page.get_by_label("Name").fill("rea")

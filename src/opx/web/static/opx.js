@@ -3,6 +3,9 @@
 
 const LIVE_PERIOD = 5000; // milliseconds between two looks
 
+// What the server last said of each live region; the page itself may have got buttons since.
+const said = new Map();
+
 // Regions marked data-live show what the same address answers now. Somebody who is at work in one is not disturbed.
 async function refresh() {
   const regions = document.querySelectorAll("[data-live][id]");
@@ -20,21 +23,30 @@ async function refresh() {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const region of regions) {
     const other = fresh.getElementById(region.id);
-    const busy = region.contains(document.activeElement) || String(getSelection()) !== "";
-    if (other && !busy && region.innerHTML !== other.innerHTML) region.replaceChildren(...other.childNodes);
+    if (!other || said.get(region.id) === other.innerHTML || isBusy(region)) continue;
+    said.set(region.id, other.innerHTML);
+    region.replaceChildren(...other.childNodes);
+    offerCopies(region);
   }
 }
 
+function isBusy(region) {
+  const selected = String(getSelection()) !== "";
+  return selected || region.contains(document.activeElement) || region.querySelector("details[open]") !== null;
+}
+
 function watch() {
-  if (!document.querySelector("[data-live]")) return;
+  const regions = document.querySelectorAll("[data-live][id]");
+  if (!regions.length) return;
+  for (const region of regions) said.set(region.id, region.innerHTML);
   setInterval(refresh, LIVE_PERIOD);
   document.addEventListener("visibilitychange", refresh);
 }
 
 // Code marked data-copy gets a button beside it.
-function offerCopies() {
+function offerCopies(within) {
   if (!navigator.clipboard) return;
-  for (const code of document.querySelectorAll("[data-copy]")) {
+  for (const code of within.querySelectorAll("[data-copy]")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "quiet copy";
@@ -59,5 +71,5 @@ function sendOnce() {
 
 document.getElementById("problems")?.focus();
 watch();
-offerCopies();
+offerCopies(document);
 sendOnce();
