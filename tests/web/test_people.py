@@ -104,6 +104,7 @@ async def test_two_who_change_a_user_at_once_do_not_overwrite_each_other_unseen(
         assert "rea is saved." in ada.text
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_the_audit_log_is_searched_and_paged(tmp_path: Path) -> None:
     async with open_console(tmp_path) as web:
         ada = await signed_in(web)
@@ -119,6 +120,7 @@ async def test_the_audit_log_is_searched_and_paged(tmp_path: Path) -> None:
         assert "Nothing is found." in ada.text
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_the_audit_log_keeps_the_newest_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opx.web.audit.MAX_ENTRIES", 5)
     monkeypatch.setattr("opx.web.audit.TRIM_EVERY", 2)

@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from opx.gateway.certificates import server_certificate
 from opx.gateway.console.traffic import KEEP, PERIOD, Traffic
 from opx.gateway.control.forwards import ForwardLive, ForwardsLive
@@ -85,6 +87,7 @@ async def test_without_a_running_gateway_the_page_says_so(tmp_path: Path) -> Non
         assert "The gateway does not answer: no phone is served." in visitor.text
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_latest_refusals_with_their_reasons(tmp_path: Path) -> None:
     async with open_console(tmp_path) as web:
         evil = "REGISTER from <script>x</script>: unknown user name"
@@ -95,6 +98,7 @@ async def test_latest_refusals_with_their_reasons(tmp_path: Path) -> None:
         assert "<script>x" not in visitor.html
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_traffic_is_counted_by_its_peaks_and_old_counts_go(tmp_path: Path) -> None:
     async with open_console(tmp_path) as web:
         now = 1_000_000 * PERIOD

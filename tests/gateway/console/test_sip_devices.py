@@ -150,6 +150,7 @@ async def test_the_icp_side_password_can_become_the_set_sides(tmp_path: Path) ->
         assert (await web.repository.device(number)).icp_password == "Typed-9-secret!"
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_two_writers_do_not_overwrite_each_other_unseen(tmp_path: Path) -> None:
     async with open_console(tmp_path) as web:
         number = await put_device(web)
@@ -199,6 +200,7 @@ async def test_a_read_only_user_sees_a_device_and_no_way_to_change_it(tmp_path: 
         assert (await web.repository.device(number)).enabled
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_the_list_is_filtered_searched_and_sorted_by_what_the_database_holds(tmp_path: Path) -> None:
     async with open_console(tmp_path) as web:
         for index in range(30):
@@ -252,6 +254,7 @@ async def test_a_hostile_phone_and_description_are_shown_as_text(tmp_path: Path)
             assert "onerror=alert(1)" in unescape(visitor.html)
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_the_timeline_is_paged_filtered_and_searched(tmp_path: Path) -> None:
     async with open_console(tmp_path) as web:
         number = await put_device(web)
