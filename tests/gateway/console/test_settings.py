@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from opx.config import SettingsFile
+from opx.gateway.console.settings import write
 from opx.gateway.console.settings_fields import FIELDS
 from opx.gateway.live_settings import LIVE, CannotTake, at_once, differing, value_at
 from opx.gateway.settings import GatewaySettings
@@ -94,6 +95,17 @@ async def test_a_file_that_was_edited_meanwhile_is_not_overwritten_unseen(tmp_pa
         assert (tmp_path / "gateway.toml").read_text() == edited
         await visitor.send("/settings")
         assert (tmp_path / "gateway.toml").read_text() == edited.replace("= 20", "= 50")
+
+
+def test_a_file_that_changes_between_reading_and_writing_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(SETTINGS)
+    before = SettingsFile.read(path)
+    path.write_text(SETTINGS + "# by hand\n")
+    assert not write(before, SETTINGS + "# from a form\n")
+    assert path.read_text() == SETTINGS + "# by hand\n"
+    assert write(SettingsFile.read(path), SETTINGS)
+    assert path.read_text() == SETTINGS
 
 
 async def test_a_file_with_a_mistake_is_shown_with_its_place_and_cannot_be_saved_over(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ def settings_room(desk: Desk) -> Room:
         if form.errors:
             return page(request, current, form, 422)
         if changes:
-            await asyncio.to_thread(write, current.file.path, text)
+            if not await asyncio.to_thread(write, current.file, text):
+                form.refuse("", "The file was changed in this very moment. Save again to see what differs.")
+                return page(request, current, form, 409)
             await taken(request, current.settings, text)
         else:
             desk.console.shell.tell(request, "Nothing was changed.")
@@ -130,8 +132,14 @@ def read(path: File) -> Current:
         return Current(file, None, str(error), writable)
 
 
-def write(path: File, text: str) -> None:
-    """In one step: whoever reads the file meanwhile finds the old or the new one, and after a power cut, too."""
+def write(before: SettingsFile, text: str) -> bool:
+    """In one step: whoever reads the file meanwhile finds the old or the new one, and after a power cut, too.
+
+    False, and nothing is done, when the file does not hold any more what stood in it `before`.
+    """
+    path = before.path
+    if path.read_text(encoding="utf-8") != before.text:
+        return False
     shutil.copy2(path, path.with_name(path.name + BEFORE))
     status = path.stat()
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -152,6 +160,7 @@ def write(path: File, text: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return True
 
 
 def _values(current: Current, desk: Desk) -> dict[str, str]:
