@@ -201,7 +201,7 @@ def decode(body: bytes) -> Entry | None:
 def _decode_tuple(data: bytes) -> Tuple | None:
     parts = attributes(data)
     addresses, ports = attributes(parts.get(_TUPLE_IP, b"")), attributes(parts.get(_TUPLE_PROTO, b""))
-    protocol = _BY_NUMBER.get(ports.get(_PROTO_NUMBER, b"\0")[0])
+    protocol = _BY_NUMBER.get((ports.get(_PROTO_NUMBER) or b"\0")[0])
     try:
         if protocol is None:
             return None

@@ -24,17 +24,12 @@ async def change(text: str, *, only_check: bool = False) -> None:
 
 async def table() -> Listing:
     """OPX's own table; empty when there is none. NftError."""
-    try:
-        return await _list(["table", "ip", TABLE])
-    except NftError as error:
-        if "No such file or directory" in str(error):
-            return ()
-        raise
+    return await _list_ours(["table", "ip", TABLE])
 
 
 async def counters() -> Listing:
-    """NftError, also when there is no table."""
-    return await _list(["counters", "table", "ip", TABLE])
+    """Those of OPX's own table; none when there is no such table. NftError."""
+    return await _list_ours(["counters", "table", "ip", TABLE])
 
 
 async def everything() -> Listing:
@@ -53,6 +48,15 @@ async def problem() -> str:
             return "this process has not the right to change nftables (CAP_NET_ADMIN)"
         return f"nftables cannot be used: {error}"
     return ""
+
+
+async def _list_ours(what: list[str]) -> Listing:
+    try:
+        return await _list(what)
+    except NftError as error:
+        if "No such file or directory" in str(error):
+            return ()
+        raise
 
 
 async def _list(what: list[str]) -> Listing:
