@@ -223,7 +223,7 @@ class GatewayService:
         await self.forwarding.changed()
 
     async def _forwards_amiss(self) -> list[str]:
-        status = await self.forwarding.status()
+        status = await self.forwarding.status(counted=False)
         wanted = [rule for rule in status.rules if rule.state in (State.HINDERED, State.NOT_IN_FORCE)]
         amiss = [f"rule {rule.forward.id}: {rule.why or rule.state.value}" for rule in wanted]
         return [status.problem, *amiss] if status.problem and wanted else amiss

@@ -192,6 +192,37 @@ async def test_the_kernel_is_preferred_and_heals(open_office: Open, network: Net
     assert "policy of chain ip block f" in (await office.one(number)).why
     run("nft", "delete table ip block")
     await until(lambda: office.is_in(number, State.IN_FORCE))
+    # The address may move to another interface, which the rules have to follow.
+    run("ip", "link", "set", "outside", "down")
+    run("ip", "link", "set", "outside", "name", "wan")
+    run("ip", "link", "set", "wan", "up")
+    await until(lambda: office.is_in(number, State.IN_FORCE))
+    assert 'iifname "wan"' in run("nft", "list", "table", "ip", "opx")
+
+
+async def test_where_all_is_well_nothing_is_written_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    await office.wanted("8185")
+    driver = office.forwarding._driver
+    assert driver is not None
+    looks: list[str] = []
+    real = driver.in_force
+
+    async def in_force() -> object:
+        looks.append("look")
+        return await real()
+
+    async def apply(wanted: object) -> object:
+        looks.append("write")
+        return {}
+
+    monkeypatch.setattr(driver, "in_force", in_force)
+    monkeypatch.setattr(driver, "apply", apply)
+
+    async def looked_twice() -> bool:
+        return len(looks) >= 2
+
+    await until(looked_twice)
+    assert "write" not in looks
 
 
 @needs_netns()

@@ -91,15 +91,16 @@ class Forwarding:
             self._wish = wanted
             await self._apply()
 
-    async def status(self) -> ForwardingStatus:
-        """The wanted rules beside what is in force of them."""
+    async def status(self, *, counted: bool = True) -> ForwardingStatus:
+        """The wanted rules beside what is in force of them; with `counted`, which costs more, what passed by them."""
         forwards = await self._repository.all()
         problem = self._problem
         in_force: Mapping[int, Route] = {}
         traffic: Mapping[int, Traffic] = {}
         if self._driver is not None and not problem:
             try:
-                in_force, traffic = await self._driver.in_force(), await self._driver.traffic()
+                in_force = await self._driver.in_force()
+                traffic = await self._driver.traffic() if counted else {}
             except ForwardingError as error:
                 problem = str(error)
         return self._status(forwards, problem, in_force, traffic)
@@ -142,12 +143,15 @@ class Forwarding:
             return
         try:
             problems = {**await self._driver.apply(self._wish.routes), **self._wish.refused}
+            self._applied = True
             hindrances = await self._driver.hindrances()
         except ForwardingError as error:
             self._say_problem(str(error))
             return
-        self._applied = True
         self._say_problem("")
+        self._take(problems, hindrances)
+
+    def _take(self, problems: Mapping[int, str], hindrances: Mapping[int, str]) -> None:
         for key, text in {**problems, **hindrances}.items():
             if text not in (self._problems.get(key), self._hindrances.get(key)):
                 self._news(f"port forwarding rule {key}: {text}")
@@ -168,13 +172,17 @@ class Forwarding:
                 log.exception("port forwarding could not be looked after")
 
     async def _check(self) -> None:
-        """Put right what somebody else has changed, and try again what did not work."""
+        """Put right what somebody else has changed, and try again what did not work. Where all is well nothing is
+        written, for that may take long."""
         try:
             if self._driver is None:
                 await self._choose()
                 if self._driver is None:
                     return
             changes = differences(self._wish, self._problems, await self._driver.in_force())
+            if self._applied and not (changes or self._problem or self._problems.keys() - self._wish.refused.keys()):
+                self._take(self._problems, await self._driver.hindrances())
+                return
         except ForwardingError as error:
             self._say_problem(str(error))
             return

@@ -31,6 +31,7 @@ class NftablesDriver:
         self._policy = policy
         self._wanted: dict[int, Route] = {}
         self._applied: dict[str, list[object]] = {}
+        self._outside_interface = ""
         self._with_timeouts = True
         self._ordering = asyncio.Lock()
 
@@ -74,7 +75,8 @@ class NftablesDriver:
 
     async def in_force(self) -> Mapping[int, Route]:
         now = ruleset.chains(await nft.table())
-        if not machine.routes():
+        outside = machine.interfaces().get(self._policy.outside)
+        if not machine.routes() or outside != self._outside_interface:
             return {}
         return {key: route for key, route in self._wanted.items() if ruleset.intact(key, now, self._applied)}
 
@@ -133,6 +135,7 @@ class NftablesDriver:
                 log.warning("this kernel has no idle limits per connection; its own apply: %s", error)
                 self._with_timeouts = False
         self._applied = ruleset.chains(await nft.table())
+        self._outside_interface = outside
         if opens:
             machine.set_routing(True)
 
