@@ -12,6 +12,7 @@ import pytest
 
 from support.namespaces import needs_netns
 from support.network import LoopbackNetwork, claim_network
+from support.postgres import needs_postgres
 from support.programs import OutsideProgram, needs_program, wait_until
 
 TESTS = Path(__file__).parent
@@ -173,3 +174,23 @@ def test_what_properties_are_tried_with_does_not_hang_on_the_modules_that_are_lo
 
     assert opx.gateway.settings.__name__ in sys.modules
     assert len(providers._get_local_constants()) == 0
+
+
+@needs_postgres()
+def test_a_database_server_ends_with_the_test_run_that_was_killed() -> None:
+    code = (
+        "import os, signal\n"
+        "from support.postgres import PostgresServer\n"
+        "server = PostgresServer()\n"
+        "server.start()\n"
+        "print(server.pid, server.folder, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    folders = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    pid, folder = killed.stdout.split()
+    try:
+        wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

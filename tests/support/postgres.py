@@ -11,10 +11,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from opx.parent import end_with_parent
 from opx.store.place import Place, PostgresAddress, ServerPolicy
 from support.programs import PATIENCE
 
@@ -95,6 +97,8 @@ class PostgresServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # As its owner stops it, also when the test run is broken off.
+                preexec_fn=partial(end_with_parent, signal.SIGINT),
                 **self._as_user(),  # type: ignore[call-overload]
             )
         self.wait()
