@@ -24,7 +24,7 @@ KINDS: Mapping[str, str] = {
 }
 """What there can be alarm for, in words."""
 MAX_STANDING = 1000
-"""Alarms that stand at the same time; beyond, further ones are told in the log only."""
+"""Alarms that stand at the same time; beyond, the log says so once and no further ones are raised."""
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class AlarmBoard:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.left_out = 0
-        """Alarms that were not raised because too many stand."""
+        """How often one was not raised because too many stand."""
         self._on_raised = on_raised
         self._on_cleared = on_cleared
         self._settle = settle
@@ -102,8 +102,9 @@ class AlarmBoard:
             held.quiet_since = 0.0
             return
         if len(self._standing) >= MAX_STANDING:
+            if not self.left_out:
+                log.error("%d alarms stand; further ones are not raised until some are cleared", len(self._standing))
             self.left_out += 1
-            log.error("%d alarms stand; not raised: %s %s (%s)", len(self._standing), kind, subject, cause)
             return
         alarm = Alarm(random_hex(8), kind, subject, cause, self._clock())
         self._standing[kind, subject] = _Standing(alarm)
