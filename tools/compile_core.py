@@ -17,8 +17,8 @@ HERE = Path(__file__).resolve().parent.parent
 TARGET = HERE / "build" / "compiled"
 ROOMS = ("sip", "sip/bodies", "sdp", "gateway/signalling")
 """Where the time of a registration and of a call goes; the shells in sip/transport wait for the kernel."""
-INTERPRETED = frozenset(("__init__.py", "xml.py"))
-"""Modules that mypyc cannot take: packages' doors, and a character class with lone surrogates."""
+INTERPRETED = frozenset(("__init__.py", "settings.py", "xml.py"))
+"""Modules that mypyc cannot take: packages' doors, pydantic's models, a character class with lone surrogates."""
 SETUP = """
 from mypyc.build import mypycify
 from setuptools import setup

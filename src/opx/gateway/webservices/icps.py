@@ -33,8 +33,10 @@ def icp_routes(house: House) -> APIRouter:
         caller: Calling,
         after: Annotated[int, Query(ge=0, le=MAX_ID)] = 0,
         limit: Annotated[int, Query(ge=1, le=house.settings.page_size)] = min(100, house.settings.page_size),
-        name: Annotated[str | None, Query(max_length=64)] = None,
-        host: Annotated[str | None, Query(max_length=253, description="Hostname or IP Address of any node")] = None,
+        name: Annotated[str | None, Query(min_length=1, max_length=64)] = None,
+        host: Annotated[
+            str | None, Query(min_length=1, max_length=253, description="Hostname or IP Address of any node")
+        ] = None,
     ) -> Page[IcpView]:
         caller.needs(ICPS, Permission.READ)
         found = [
