@@ -30,7 +30,7 @@ lab: setup ## Two homes behind NAT, a gateway and an office LAN in network names
 	@$(BIN)/opx lab up $(ARGS)
 
 test: setup ## All tests
-	@$(BIN)/pytest -n 2 -q $(ARGS)
+	@$(BIN)/pytest -n 4 -q $(ARGS)
 
 compiled: setup ## The SIP core compiled into build/compiled, for those with a C compiler: see docs/performance.md
 	@$(BIN)/python tools/compile_core.py

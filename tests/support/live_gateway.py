@@ -14,6 +14,8 @@ PHONE = ("tw1", "set-1-Secret")
 ICP = ("1001", "icp-1001-Secret")
 OFFICE = "1101"
 QUIET = """
+[timers]
+t1 = 5
 [icps]
 probe_interval = 3600
 [keep_alive]
@@ -22,7 +24,8 @@ idle_limit = 3600
 [media]
 workers = 0
 """
-"""Nothing but the flow itself goes over the wire."""
+"""Nothing but the flow itself goes over the wire; nothing is sent twice to a sipp that had to wait for a processor, for
+it takes each answer to that for a mistake."""
 
 
 def phone_calls() -> Party:

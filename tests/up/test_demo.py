@@ -52,7 +52,7 @@ def test_the_demo_keeps_running_until_it_is_stopped_and_leaves_nothing(
 
 def test_a_program_that_fails_is_started_again(loopback: LoopbackNetwork, tmp_path: Path) -> None:
     (tmp_path / "suite.toml").write_text(
-        f'address = "{loopback.at("20.10")}"\ncertificates = "{tmp_path}/certificates"\n'
+        f'address = "{loopback.at("20.10")}"\n[certificates]\nfolder = "{tmp_path}/certificates"\n'
     )
     arguments = [sys.executable, "-m", "opx", "up", "--site", str(tmp_path)]
     with OutsideProgram(arguments, tmp_path / "output.txt") as up:
@@ -65,7 +65,7 @@ def test_a_program_that_fails_is_started_again(loopback: LoopbackNetwork, tmp_pa
 
 def test_one_that_is_killed_takes_its_programs_along(loopback: LoopbackNetwork, tmp_path: Path) -> None:
     settings = tmp_path / "suite.toml"
-    settings.write_text(f'address = "{loopback.at("20.10")}"\ncertificates = "{tmp_path}/certificates"\n')
+    settings.write_text(f'address = "{loopback.at("20.10")}"\n[certificates]\nfolder = "{tmp_path}/certificates"\n')
 
     def left() -> str:
         found = subprocess.run(["pgrep", "-f", f"suite run --config {settings}"], capture_output=True, text=True)

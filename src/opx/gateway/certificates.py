@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from opx.gateway.settings import GatewaySettings
 from opx.web.certificates import CertificateInfo
-from opx.web.served import OwnPair, ServerCertificate, certificate_report
+from opx.web.served import ServerCertificate, certificate_report
 
 AUTHORITY = "OPX gateway CA"
 
@@ -15,13 +15,17 @@ log = logging.getLogger(__name__)
 def server_certificate(settings: GatewaySettings, on_notice: Callable[[str], None] = log.warning) -> ServerCertificate:
     """For a server of the LAN side, whose certificate names the inside address; give it to `HttpsServer`."""
     return ServerCertificate(
-        settings.certificates.folder, settings.certificate_names, AUTHORITY, _own(settings), on_notice=on_notice
+        settings.certificates.folder,
+        settings.certificate_names,
+        AUTHORITY,
+        settings.certificates.own,
+        on_notice=on_notice,
     )
 
 
 def certificates_in_use(settings: GatewaySettings) -> list[CertificateInfo]:
     """The server's certificate first, the authority's last. CertificateError when a file is missing or broken."""
-    return certificate_report(settings.certificates.folder, _own(settings))
+    return certificate_report(settings.certificates.folder, settings.certificates.own)
 
 
 def near_expiry(settings: GatewaySettings, now: float) -> list[CertificateInfo]:
@@ -30,8 +34,3 @@ def near_expiry(settings: GatewaySettings, now: float) -> list[CertificateInfo]:
     The dashboard and alarms ask this; a private server certificate is renewed before, its authority is not.
     """
     return [info for info in certificates_in_use(settings) if info.days_left(now) < settings.certificates.warn_days]
-
-
-def _own(settings: GatewaySettings) -> OwnPair | None:
-    chain, key = settings.certificates.chain, settings.certificates.key
-    return OwnPair(chain, key) if chain is not None and key is not None else None

@@ -44,14 +44,15 @@ from opx.gateway.signalling.signalling import Signalling, SignallingPolicy
 from opx.gateway.signalling.subscriptions import SubscriptionPolicy
 from opx.gateway.signalling.timeline import Entry, Timeline
 from opx.gateway.spool import Spool
-from opx.gateway.web.keeper import WebProcess
 from opx.gateway.writer import WriteBehind
+from opx.kept.keeper import KeptProcess
 from opx.sip.digest import Algorithm, DigestVerifier
 from opx.sip.flow import Flow
 from opx.sip.nonces import NonceIssuer
 from opx.sip.notifier import ExpiresBounds
 from opx.sip.registration import ClientRegistration, RegistrationPolicy
 from opx.sip.session_timer import SessionTimerPolicy
+from opx.sip.transactions import Timing
 from opx.sip.transport import SipStack, TransportLimits, WheelClock
 from opx.sip.transport.pulse import Pulse
 from opx.store.notices import ChangeFeed
@@ -70,7 +71,7 @@ class GatewayService:
         self,
         settings: GatewaySettings,
         on_entry: Callable[[Entry], None] | None = None,
-        web: WebProcess | None = None,
+        web: KeptProcess | None = None,
         file: SettingsFile | None = None,
     ) -> None:
         self.settings = settings
@@ -178,6 +179,7 @@ class GatewayService:
             timeline=Timeline(sinks),
             store=self,
             policy=_policy(settings),
+            timing=Timing(t1=settings.timers.t1),
             call_log=self.faults.recorder,
         )
         self.driver.on_silence = signalling.calls.silent

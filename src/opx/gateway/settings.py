@@ -8,16 +8,6 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from opx.gateway.faults.settings import Alarms, Metrics, Records, WebhookSettings
 from opx.gateway.forwarding.settings import ForwardingSettings
-from opx.gateway.settings_fields import (
-    DialledNumber,
-    Dscp,
-    IPv4,
-    Port,
-    Seconds,
-    Table,
-    Transport,
-)
-from opx.gateway.settings_store import Certificates, DatabasePlace, Postgresql
 from opx.gateway.signalling.settings import (
     CallSettings,
     Digest,
@@ -26,11 +16,22 @@ from opx.gateway.signalling.settings import (
     KeepAlive,
     Registration,
     Subscriptions,
+    Timers,
 )
-from opx.gateway.web.settings import Web
 from opx.gateway.webservices.settings import WebServicesSettings
+from opx.settings_fields import (
+    DialledNumber,
+    Dscp,
+    IPv4,
+    Port,
+    Seconds,
+    Table,
+    Transport,
+)
+from opx.settings_store import Certificates, DatabasePlace, Postgresql, place_of
 from opx.sip.transport.pulse import GAP
-from opx.store.place import Place, PostgresAddress
+from opx.store.place import Place
+from opx.web.settings import Web
 
 MIN_PORTS_PER_WORKER = 4
 """A call takes two ports per side; less than two calls are no slice worth a process."""
@@ -143,6 +144,7 @@ class GatewaySettings(Table):
     """For trials: outside and inside may be addresses of one network."""
     set_side: Face
     icp_side: Face
+    timers: Timers = Timers()
     registration: Registration = Registration()
     keep_alive: KeepAlive = KeepAlive()
     digest: Digest = Digest()
@@ -253,6 +255,4 @@ class GatewaySettings(Table):
 
     @property
     def database_place(self) -> Place:
-        if isinstance(self.database, PostgresAddress):
-            return Place(server=self.database, policy=self.postgresql.policy)
-        return Place(file=self.database.absolute())
+        return place_of(self.database, self.postgresql, "opx gateway")

@@ -1,33 +1,42 @@
-"""Wires the suite, starts and stops it."""
+"""Wires the suite's main process, starts and stops it."""
 
-from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
+from opx.kept.bulletin import Hub
+from opx.kept.keeper import KeptProcess
+from opx.store.notices import ChangeFeed
+from opx.suite.opening import open_sites
 from opx.suite.settings import SuiteSettings
-from opx.web.served import ServerCertificate
-from opx.web.server import HttpsServer
-
-NOTICE = "OPX application suite: nothing is served here yet.\n"
 
 
 class SuiteService:
-    """The suite in this process. `start`, then `stop`."""
+    """The suite's main process. `start`, then `stop`; `kept` are the processes of its other faces."""
 
-    def __init__(self, settings: SuiteSettings) -> None:
+    def __init__(self, settings: SuiteSettings, kept: Sequence[KeptProcess] = ()) -> None:
         self.settings = settings
+        self._kept = kept
+        self._running = AsyncExitStack()
 
     async def start(self) -> None:
-        """OSError when the address is taken."""
-        settings = self.settings
-        certificate = ServerCertificate(settings.certificates, [settings.address], "OPX suite CA")
-        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-
-        @app.get("/", response_class=PlainTextResponse)
-        async def notice() -> str:
-            return NOTICE
-
-        self.server = HttpsServer(app, settings.address, settings.console_port, certificate)
-        await self.server.start()
+        """SecretsError, DatabaseTooNew or OSError, each saying what is wrong."""
+        async with AsyncExitStack() as stack:
+            self.sites = await open_sites(self.settings)
+            stack.push_async_callback(self.sites.engine.dispose)
+            self.bulletin = Hub(self.settings.bulletin)
+            stack.push_async_callback(self.bulletin.stop)
+            await self.bulletin.start()
+            if self.settings.database_place.server is not None:
+                feed = ChangeFeed(self.settings.database_place, self._changed_elsewhere)
+                await feed.start()
+                stack.push_async_callback(feed.stop)
+            for process in self._kept:
+                stack.push_async_callback(process.stop)
+                await process.start()
+            self._running = stack.pop_all()
 
     async def stop(self) -> None:
-        await self.server.stop()
+        await self._running.aclose()
+
+    async def _changed_elsewhere(self) -> None:
+        self.bulletin.hear_all()

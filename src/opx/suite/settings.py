@@ -1,14 +1,59 @@
-"""The suite's settings file."""
+"""The suite's settings file. Times in seconds."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from opx.config import Settings
+from opx.settings_fields import IPv4, Port, Table
+from opx.settings_store import Certificates, DatabasePlace, Postgresql, place_of
+from opx.store.place import Place
+from opx.web.settings import Web
 
 
-class SuiteSettings(Settings):
-    address: str
-    console_port: Annotated[int, Field(ge=1, le=65535)] = 8444
-    certificates: Path = Path("suite-certificates")
+class SuiteWeb(Web):
+    port: Port = 8444
+
+
+class Handsets(Table):
+    """What phones fetch their configuration from."""
+
+    https_port: Port = 8202
+    http: bool = True
+    """Whether it is served without TLS, too; to phones of the LAN only."""
+    http_port: Port = 8203
+
+
+class SuiteSettings(Table):
+    """The whole file. Relative paths start at its folder."""
+
+    address: IPv4
+    """The suite's in the office LAN."""
+    database: DatabasePlace = Path("suite.db")
+    """A file (SQLite), or `postgresql://USER@HOST:PORT/DATABASE`."""
+    key_file: Path = Path("suite.key")
+    """Opens the secrets in the database. Back it up apart from that."""
+    bulletin: Path = Path("suite.sock")
+    """Where the suite's processes and commands tell each other what has changed."""
+    certificates: Certificates = Certificates(folder=Path("suite-certificates"))
+    postgresql: Postgresql = Postgresql()
+    web: SuiteWeb = SuiteWeb()
+    handsets: Handsets = Field(default_factory=Handsets)
+
+    @field_validator("key_file")
+    @classmethod
+    def _apart_from_database(cls, value: Path, info: ValidationInfo) -> Path:
+        if value == info.data.get("database"):
+            raise ValueError("is the database; expected a file of its own")
+        return value
+
+    @property
+    def database_place(self) -> Place:
+        return place_of(self.database, self.postgresql, "opx suite")
+
+    @property
+    def web_address(self) -> str:
+        return self.web.address or self.address
+
+    @property
+    def web_url(self) -> str:
+        return f"https://{self.web_address}:{self.web.port}/"

@@ -86,7 +86,7 @@ class Demo:
         self._write("gateway.toml", self._gateway_settings())
         self._write("devices.toml", self._devices(credentials[REMOTE]))
         self._write("office.password", credentials[OFFICE])
-        self._write("suite.toml", f'address = "{network.suite}"\ncertificates = "{self.folder}/suite-certificates"\n')
+        self._write("suite.toml", f'address = "{network.suite}"\n')
         await self._supervisor.start(
             [
                 Program("suite", ("suite", "run", "--config", str(self.folder / "suite.toml"))),

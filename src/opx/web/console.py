@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -18,6 +17,7 @@ from opx.web.guard import Envelope, Guard, Refused, SignInNeeded
 from opx.web.limits import SignInLimits
 from opx.web.pages import Room
 from opx.web.passwords import PasswordHasher
+from opx.web.policy import ConsolePolicy
 from opx.web.sessions import Sessions
 from opx.web.shell import STATIC, Shell
 from opx.web.tables import ConsoleTables
@@ -25,18 +25,6 @@ from opx.web.tables import ConsoleTables
 OPEN_PATHS = frozenset({"/sign-in", "/link/", "/static/", "/health"})
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ConsolePolicy:
-    """Times in seconds. `tries_per_user` and `tries_per_source` are wrong sign-ins within `tries_window`."""
-
-    session_idle: float = 1800.0
-    session_longest: float = 12 * 3600.0
-    link_lifetime: float = 24 * 3600.0
-    tries_per_user: int = 10
-    tries_per_source: int = 30
-    tries_window: float = 900.0
 
 
 class Console:
@@ -81,6 +69,18 @@ class Console:
         visitor = request.state.visitor
         name = visitor.user.name if visitor else ""
         await self.audit.note(name, request.state.source, action, target, detail)
+
+    async def announcement(self, url: str, authority: Path | None) -> list[str]:
+        """What the program's owner is told at the start: where this is (`url`, with a trailing slash), which
+        `authority` browsers are to trust, and how to sign in the first time."""
+        lines = [f"console at {url}"]
+        if authority is not None:
+            lines.append(f"its authority, for browsers to trust: {authority}")
+        token = await self.accounts.first_link(self.policy.link_lifetime)
+        if token is not None:
+            hours = self.policy.link_lifetime / 3600
+            lines.append(f"first sign-in, once and within {hours:g} h: {url}link/{token}")
+        return lines
 
     def seal(self, request: Request, response: Response) -> Response:
         """Give a visitor who is not signed in the cookie that belongs to the form on the page."""

@@ -41,7 +41,7 @@ app.add_typer(token_app, name="token")
 def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
     """Run the gateway until Ctrl-C."""
     from opx.gateway.service import GatewayService
-    from opx.gateway.web.keeper import WebProcess
+    from opx.kept.keeper import KeptProcess
 
     log_to_stderr(log_level)
     with owner_errors():
@@ -50,7 +50,7 @@ def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
         service = GatewayService(
             settings,
             on_entry=lambda entry: typer.echo(f"{entry.kind}: {entry.text}"),
-            web=WebProcess(file, typer.echo),
+            web=KeptProcess("opx.gateway.web.process", "console", file, typer.echo),
             file=file,
         )
         face = settings.set_side

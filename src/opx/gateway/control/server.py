@@ -3,8 +3,6 @@
 import asyncio
 import json
 import logging
-import os
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from opx.gateway.control.protocol import MAX_QUESTION, Question, Refused
+from opx.kept.unix_socket import listen_at
 
-MAX_PATH_BYTES = 107
-"""Linux's bound for the path of a Unix socket."""
 MAX_CONNECTIONS = 64
 """Processes of the same owner that ask at the same time; more than that is a fault of one of them."""
 MAX_UNDER_WAY = 32
@@ -45,7 +42,7 @@ class ControlServer:
 
     async def start(self) -> None:
         """OSError when the path cannot be used, or another process listens there."""
-        self._server = await asyncio.start_unix_server(self._serve, sock=_listen(self._path), limit=MAX_QUESTION)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listen_at(self._path), limit=MAX_QUESTION)
 
     async def stop(self) -> None:
         if self._server is None:
@@ -151,22 +148,3 @@ def _error(number: int | None, code: str, text: str) -> bytes:
 def _why(error: ValidationError) -> str:
     """Names fields, and never the values: one may be the body of a notification."""
     return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
-
-
-def _listen(path: Path) -> socket.socket:
-    if len(os.fsencode(path)) > MAX_PATH_BYTES:
-        raise OSError(f"{path}: too long for a socket; expected a path of at most {MAX_PATH_BYTES} bytes")
-    with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(str(path)) == 0:
-            raise OSError(f"{path}: another process listens there; expected one gateway for one control socket")
-    path.unlink(missing_ok=True)
-    server = socket.socket(socket.AF_UNIX)
-    mask = os.umask(0o177)
-    try:
-        server.bind(str(path))
-    except OSError:
-        server.close()
-        raise
-    finally:
-        os.umask(mask)
-    return server

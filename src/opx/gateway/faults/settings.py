@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from opx.gateway.faults.signing import check_url
-from opx.gateway.settings_fields import HostName, Port, Table
+from opx.settings_fields import HostName, Port, Table
 
 
 def _mail_address(value: str) -> str:

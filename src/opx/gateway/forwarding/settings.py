@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from opx.gateway.settings_fields import Table
+from opx.settings_fields import Table
 
 
 class ForwardingSettings(Table):

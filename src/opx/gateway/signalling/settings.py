@@ -4,8 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from opx.gateway.settings_fields import EventName, NameServer, Seconds, Table
+from opx.settings_fields import EventName, NameServer, Seconds, Table
 from opx.sip.session_timer import LOWEST
+
+
+class Timers(Table):
+    """Timers of SIP transactions."""
+
+    t1: Annotated[float, Field(ge=0.1, le=5)] = 0.5
+    """An estimate of the round trip, from which the pauses of retransmissions follow (RFC 3261 section 17.1.1.1)."""
 
 
 class Registration(Table):

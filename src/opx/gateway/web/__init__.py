@@ -1,4 +1,4 @@
 """The gateway's web face: console and web services API over HTTPS, in a process of its own.
 
-`service` wires it, `process` is the process's entry, `keeper` starts and watches it from the gateway's main process.
+`service` wires it, `process` is the process's entry; the gateway's main process keeps it (`opx.kept`).
 """

@@ -28,7 +28,7 @@ from opx.gateway.webservices.api import app as web_services_app
 from opx.gateway.webservices.ports import ServerFacts
 from opx.gateway.webservices.repository import WebServicesRepository
 from opx.gateway.webservices.service import WebServices
-from opx.web.console import Console, ConsolePolicy
+from opx.web.console import Console
 from opx.web.passwords import PasswordHasher
 from opx.web.server import HttpsServer
 
@@ -66,7 +66,7 @@ class WebService:
         self.repository, _ = await open_repository(settings)
         stack.push_async_callback(self.repository.close)
         self.engine = engine = self.repository.engine
-        self.console = Console("opx-gateway", engine, CONSOLE, _policy(settings), self._hasher)
+        self.console = Console("opx-gateway", engine, CONSOLE, settings.web.policy, self._hasher)
         control = self._control or self._client(stack)
         kept = WebServicesRepository(engine, self.repository.sealer, settings.web_services)
         self.web_services = WebServices(kept, self.console.audit.note)
@@ -118,14 +118,7 @@ class WebService:
 
     async def announcement(self) -> list[str]:
         """What the owner is told at the start: where the console is, and how to sign in the first time."""
-        lines = [f"console at {self.settings.web_url}"]
-        if self.certificate.authority_file is not None:
-            lines.append(f"its authority, for browsers to trust: {self.certificate.authority_file}")
-        token = await self.console.accounts.first_link(self.console.policy.link_lifetime)
-        if token is not None:
-            hours = self.console.policy.link_lifetime / 3600
-            lines.append(f"first sign-in, once and within {hours:g} h: {self.settings.web_url}link/{token}")
-        return lines
+        return await self.console.announcement(self.settings.web_url, self.certificate.authority_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +132,3 @@ class Split:
         path = scope.get("path", "")
         app = next((app for prefix, app in self.others.items() if path.startswith(prefix)), self.rest)
         await app(scope, receive, send)
-
-
-def _policy(settings: GatewaySettings) -> ConsolePolicy:
-    web = settings.web
-    return ConsolePolicy(
-        web.session_idle,
-        web.session_longest,
-        web.link_lifetime,
-        web.sign_in_tries,
-        web.sign_in_tries_per_source,
-        web.sign_in_window,
-    )

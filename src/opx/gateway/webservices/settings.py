@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from opx.gateway.settings_fields import Table
+from opx.settings_fields import Table
 
 
 class WebServicesSettings(Table):

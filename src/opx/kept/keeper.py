@@ -1,4 +1,4 @@
-"""Keeps the web process running beside signalling: calls go on without it, and it comes back when it fails."""
+"""Keeps a further process running beside a program's main one, which goes on without it until it comes back."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from opx.config import SettingsFile
 MAX_LINE = 4 * 1024 * 1024
 """Bytes of a line on the link; the longest holds the settings file."""
 START_LIMIT = 30.0
-"""Seconds that the gateway's start waits for its console; after that it goes on without."""
+"""Seconds that the program's start waits for the process; after that it goes on without."""
 STOP_LIMIT = 5.0
 RESTART_MIN = 1.0
 RESTART_MAX = 60.0
@@ -20,13 +20,16 @@ RESTART_MAX = 60.0
 log = logging.getLogger(__name__)
 
 
-class WebProcess:
-    """`start` returns when the console serves, or failed to: that is said and tried again, and stops no call.
+class KeptProcess:
+    """`start` returns when the process serves, or failed to: that is said and tried again, and stops nothing else.
 
-    `say` hears what the process has to say to the gateway's owner.
+    `module` is run with `process.serve`; `name` is what the program's owner calls it, and `say` hears what it has to
+    say to them.
     """
 
-    def __init__(self, file: SettingsFile, say: Callable[[str], None]) -> None:
+    def __init__(self, module: str, name: str, file: SettingsFile, say: Callable[[str], None]) -> None:
+        self._module = module
+        self._name = name
         self._file = file
         self._say = say
         self._settled = asyncio.Event()
@@ -45,7 +48,7 @@ class WebProcess:
             async with asyncio.timeout(START_LIMIT):
                 await self._settled.wait()
         except TimeoutError:
-            log.error("the console did not get ready within %.0f s; the gateway goes on without it", START_LIMIT)
+            log.error("the %s did not get ready within %.0f s; all else goes on", self._name, START_LIMIT)
 
     async def stop(self) -> None:
         if self._keeper is not None:
@@ -72,8 +75,8 @@ class WebProcess:
                 self._failure = str(error)
             why = self._failure or "it ended"
             delay = RESTART_MIN if ready else min(2 * delay, RESTART_MAX)
-            self._say(f"console is away ({why}); tried again in {delay:.0f} s")
-            log.error("the console is away (%s); it is started again in %.0f s", why, delay)
+            self._say(f"{self._name} is away ({why}); tried again in {delay:.0f} s")
+            log.error("the %s is away (%s); it is started again in %.0f s", self._name, why, delay)
             self._settled.set()
             await asyncio.sleep(delay)
 
@@ -84,7 +87,7 @@ class WebProcess:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "opx.gateway.web.process",
+                self._module,
                 str(theirs.fileno()),
                 logging.getLevelName(log.getEffectiveLevel()).lower(),
                 pass_fds=(theirs.fileno(),),

@@ -1,4 +1,4 @@
-"""Kinds of values in the gateway's settings file, each with what is said of a wrong one."""
+"""Kinds of values in a program's settings file, each with what is said of a wrong one."""
 
 import ipaddress
 import re

@@ -1,17 +1,18 @@
-"""Settings of the gateway's web face. Times in seconds."""
+"""Settings of a console's web face. Times in seconds."""
 
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from opx.gateway.settings_fields import IPv4, Port, Table
+from opx.settings_fields import IPv4, Port, Table
+from opx.web.policy import ConsolePolicy
 
 
 class Web(Table):
-    """The console and the web services API, over HTTPS."""
+    """The console and what else is served on its address, over HTTPS."""
 
     address: IPv4 | None = None
-    """Left out: the ICP side's, so that nobody outside reaches the console."""
+    """Left out: the program's own in the office LAN, so that nobody outside reaches the console."""
     port: Port = 8443
     session_idle: Annotated[float, Field(ge=60)] = 1800.0
     """A sign-in ends when it was not used for so long."""
@@ -32,3 +33,14 @@ class Web(Table):
         if least is not None and value < least:
             raise ValueError(f"{value:g} is below session_idle; expected at least {least:g}")
         return value
+
+    @property
+    def policy(self) -> ConsolePolicy:
+        return ConsolePolicy(
+            self.session_idle,
+            self.session_longest,
+            self.link_lifetime,
+            self.sign_in_tries,
+            self.sign_in_tries_per_source,
+            self.sign_in_window,
+        )

@@ -1,4 +1,4 @@
-"""Settings of what the gateway keeps, and where: the database and the certificates."""
+"""Settings of what a program keeps, and where: the database and the certificates."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,8 +13,9 @@ from pydantic import (
     field_validator,
 )
 
-from opx.gateway.settings_fields import HostName, Table
-from opx.store.place import SCHEMES, PostgresAddress, ServerPolicy
+from opx.settings_fields import HostName, Table
+from opx.store.place import SCHEMES, Place, PostgresAddress, ServerPolicy
+from opx.web.served import OwnPair
 
 
 def _place(value: object) -> object:
@@ -45,7 +46,7 @@ class Postgresql(Table):
     sslrootcert: Path | None = None
     """The authority that the server's certificate must be from, for verify-ca and verify-full."""
     pool_size: Annotated[int, Field(ge=1, le=100)] = 5
-    """Connections kept open by each of the gateway's processes."""
+    """Connections kept open by each of the program's processes."""
     pool_overflow: Annotated[int, Field(ge=0, le=100)] = 10
     """Connections beyond those, while they are needed."""
     pool_timeout: Annotated[float, Field(gt=0)] = 10.0
@@ -63,8 +64,8 @@ class Postgresql(Table):
             raise ValueError('serves only to verify the server; expected sslmode = "verify-full" with it')
         return value
 
-    @property
-    def policy(self) -> ServerPolicy:
+    def policy(self, application: str) -> ServerPolicy:
+        """`application` is what the server's own lists call the program."""
         return ServerPolicy(
             password_file=self.password_file,
             ssl_mode=self.sslmode,
@@ -76,17 +77,17 @@ class Postgresql(Table):
             connect_timeout=self.connect_timeout,
             command_timeout=self.command_timeout,
             lock_timeout=self.lock_timeout,
-            application="opx gateway",
+            application=application,
         )
 
 
 class Certificates(Table):
-    """What the gateway's HTTPS servers show: a certificate of its own authority, or the owner's own pair."""
+    """What a program's HTTPS servers show: a certificate of its own authority, or the owner's own pair."""
 
     folder: Path = Path("certificates")
     """The private authority (ca.pem is what clients are to trust) and what it issued; made at the first start."""
     names: tuple[HostName, ...] = ()
-    """Host names and addresses by which the servers are reached, beside icp_side's address."""
+    """Host names and addresses by which the servers are reached, beside the program's own."""
     chain: Path | None = None
     """An own certificate (PEM), the server's first and those above it in order. Replaced without a restart."""
     key: Path | None = None
@@ -100,3 +101,14 @@ class Certificates(Table):
         if (value is None) != (info.data.get("chain") is None):
             raise ValueError("chain and key go together; expected both or none of them")
         return value
+
+    @property
+    def own(self) -> OwnPair | None:
+        return OwnPair(self.chain, self.key) if self.chain is not None and self.key is not None else None
+
+
+def place_of(database: Path | PostgresAddress, postgresql: Postgresql, application: str) -> Place:
+    """Where a program's settings say its database is."""
+    if isinstance(database, PostgresAddress):
+        return Place(server=database, policy=postgresql.policy(application))
+    return Place(file=database.absolute())

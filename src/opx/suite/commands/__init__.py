@@ -1,0 +1,34 @@
+"""`opx suite`: run it, and a module for each room's commands."""
+
+import typer
+
+from opx.config import SettingsFile
+from opx.kept.keeper import KeptProcess
+from opx.program import log_to_stderr, owner_errors, run_service
+from opx.suite.commands.common import CONFIG, ConfigOption
+from opx.suite.service import SuiteService
+from opx.suite.settings import SuiteSettings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # they hold passwords
+    help="The application suite.",
+)
+
+
+@app.callback()
+def _program() -> None:
+    """The application suite."""
+
+
+@app.command()
+def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
+    """Run the suite until Ctrl-C."""
+    log_to_stderr(log_level)
+    with owner_errors():
+        file = SettingsFile.read(config)
+        settings = file.settings(SuiteSettings)
+        kept = [KeptProcess("opx.suite.console.process", "console", file, typer.echo)]
+        service = SuiteService(settings, kept)
+        run_service(service, on_ready=lambda: typer.echo(f"ready: suite at {settings.address}"))

@@ -1,0 +1,19 @@
+"""All rooms of the console, and the order of the menu."""
+
+from pathlib import Path
+
+from opx.suite.console.dashboard import dashboard_room
+from opx.suite.console.desk import Desk
+from opx.web.pages import Room
+from opx.web.people import people_room
+from opx.web.sign_in import sign_in_room
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def rooms(desk: Desk) -> list[Room]:
+    return [
+        dashboard_room(desk),
+        sign_in_room(desk.console),
+        people_room(desk.console),
+    ]

@@ -1,0 +1,1 @@
+"""The suite's database, from one release to the next."""

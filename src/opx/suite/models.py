@@ -1,0 +1,40 @@
+"""What all of the suite's tables have in common, and those that belong to no room. Secrets are sealed."""
+
+from sqlalchemy import Index, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from opx.store.engine import BIG_ID
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Setting(Base):
+    """What is fixed at the first start."""
+
+    __tablename__ = "setting"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(String(1024))
+
+
+class TimelineEntry(Base):
+    """Something that happened to a `subject`; see `timeline`. `at` in seconds since 1970."""
+
+    __tablename__ = "timeline_entry"
+    __table_args__ = (Index("ix_timeline_subject_at", "subject", "at"),)
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    subject: Mapped[str] = mapped_column(String(64))
+    at: Mapped[float]
+    kind: Mapped[str] = mapped_column(String(16))
+    text: Mapped[str] = mapped_column(String(512))

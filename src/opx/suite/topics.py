@@ -1,0 +1,12 @@
+"""What the suite's processes tell each other on the bulletin, and which keys go with it."""
+
+SITES = "sites"
+"""Gateway, PBXs, nodes or client locations have changed; no keys."""
+EXTENSIONS = "extensions"
+"""SIP extensions have changed; their ids, none for many."""
+PROVISIONING = "provisioning"
+"""What is known of extensions at the gateway has changed; the ids of the extensions, none for many."""
+PHONES = "phones"
+"""Phones, or what they are given, have changed; their MACs, none for many."""
+RESYNC = "resync"
+"""Phones are to fetch their configuration anew; their MACs."""
