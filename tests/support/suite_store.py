@@ -12,6 +12,8 @@ from opx.suite.sites.repository import SiteRepository
 from support.postgres import DATABASES
 
 PBX_ADDRESS = "192.168.20.20"
+WRONG_NAME = ReadExtension("1003", credentials=Credentials("sip1003", "x"))
+"""An extension that a PBX refuses through a border gateway."""
 
 
 def suite_file(folder: Path, address: str = "127.0.20.10", more: str = "") -> SettingsFile:

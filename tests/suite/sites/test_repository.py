@@ -22,11 +22,9 @@ from opx.suite.sites.records import (
 )
 from opx.suite.sites.repository import ExtensionQuery, SiteRepository
 from opx.suite.tables import METADATA
-from support.suite_store import open_suite, read, with_pbx
+from support.suite_store import WRONG_NAME, open_suite, read, with_pbx
 
 pytestmark = pytest.mark.usefixtures("each_database")
-
-WRONG_NAME = ReadExtension("1003", credentials=Credentials("sip1003", "x"))
 
 
 async def by_number(sites: SiteRepository, number: str) -> Any:

@@ -1,16 +1,13 @@
 """What the commands of all rooms share: the settings, the database, tables, and telling a running gateway."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from opx.commandline import run_work
 from opx.config import load_settings
 from opx.gateway.changes import Told, tell_change
 from opx.gateway.opening import open_repository
@@ -20,8 +17,6 @@ from opx.program import owner_errors
 
 ConfigOption = Annotated[Path, typer.Option("--config", envvar="OPX_GATEWAY_CONFIG", help="The settings file (TOML).")]
 CONFIG = Path("gateway.toml")
-PLAIN_WIDTH = 200
-"""Columns of a table that goes into a file or a pipe, where none should be cut."""
 
 T = TypeVar("T")
 
@@ -39,30 +34,7 @@ def with_repository(settings: GatewaySettings, work: Callable[[Repository], Awai
         finally:
             await repository.close()
 
-    return run_work(do())
-
-
-def run_work(work: Awaitable[T]) -> T:
-    async def do() -> T:
-        return await work
-
-    with owner_errors():
-        try:
-            return asyncio.run(do())
-        except (RepositoryError, OSError) as error:
-            sys.exit(str(error))
-
-
-def print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PLAIN_WIDTH)
-    table = Table(*columns)
-    for row in rows:
-        # As text, for rich would take brackets in it for its own markup; and what came from outside may hold escape
-        # sequences for the terminal.
-        table.add_row(*(Text("".join(char if char.isprintable() else "?" for char in cell)) for cell in row))
-    console.print(table)
+    return run_work(do(), RepositoryError)
 
 
 def tell_gateway(settings: GatewaySettings) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from opx.gateway.commands.common import CONFIG, ConfigOption, print_table, settings_of, tell_gateway, with_repository
+from opx.commandline import print_table
+from opx.gateway.commands.common import CONFIG, ConfigOption, settings_of, tell_gateway, with_repository
 from opx.gateway.passwords import made_up_password, read_password, weakness_of
 from opx.gateway.repository import DeviceSpec, Repository, RepositoryError
 from opx.gateway.settings import GatewaySettings

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from opx.gateway.commands.common import CONFIG, ConfigOption, print_table, run_work, settings_of, with_repository
+from opx.commandline import print_table, run_work
+from opx.gateway.commands.common import CONFIG, ConfigOption, settings_of, with_repository
 from opx.gateway.control.client import ControlClient
 from opx.gateway.control.protocol import CallDetails, ControlError, StreamFigures
 from opx.gateway.faults import pcap, spreadsheet

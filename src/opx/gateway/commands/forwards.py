@@ -8,10 +8,10 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from opx.commandline import print_table
 from opx.gateway.commands.common import (
     CONFIG,
     ConfigOption,
-    print_table,
     settings_of,
     tell_gateway,
     with_repository,

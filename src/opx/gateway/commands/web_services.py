@@ -9,7 +9,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from opx.gateway.commands.common import CONFIG, ConfigOption, print_table, settings_of, with_repository
+from opx.commandline import print_table
+from opx.gateway.commands.common import CONFIG, ConfigOption, settings_of, with_repository
 from opx.gateway.console.models import CONSOLE
 from opx.gateway.repository import Repository
 from opx.gateway.webservices.records import (

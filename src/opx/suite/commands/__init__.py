@@ -6,6 +6,8 @@ from opx.config import SettingsFile
 from opx.kept.keeper import KeptProcess
 from opx.program import log_to_stderr, owner_errors, run_service
 from opx.suite.commands.common import CONFIG, ConfigOption
+from opx.suite.commands.extensions import extension_app
+from opx.suite.commands.sites import gateway_app, location_app, node_app, pbx_app
 from opx.suite.service import SuiteService
 from opx.suite.settings import SuiteSettings
 
@@ -17,9 +19,11 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _program() -> None:
-    """The application suite."""
+app.add_typer(gateway_app, name="gateway")
+app.add_typer(pbx_app, name="pbx")
+app.add_typer(node_app, name="node")
+app.add_typer(location_app, name="location")
+app.add_typer(extension_app, name="extension")
 
 
 @app.command()
