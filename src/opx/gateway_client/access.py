@@ -5,13 +5,12 @@ and hands over the Verifier, with which `retrieve_access` gets the final token.
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import parse_qs
 
 import httpx
 
 from opx.gateway_client.errors import NotUnderstood
-from opx.gateway_client.wire import Method, Secrets, Wire
+from opx.gateway_client.wire import Method, Secrets, Trust, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +36,17 @@ class Access:
 
 
 async def request_access(
-    url: str, consumer_id: str, consumer_secret: str, authority: Path | None, method: Method = "HMAC-SHA256"
+    url: str,
+    consumer_id: str,
+    consumer_secret: str,
+    trust: Trust,
+    method: Method = "HMAC-SHA256",
+    local_address: str = "",
 ) -> PendingAccess:
     """GatewayError."""
     secrets = Secrets(consumer_id, consumer_secret)
-    values = await _post(url, authority, method, secrets, "oauth/request_token", callback_uri="oob")
+    wire = Wire(url, trust, method, local_address)
+    values = await _post(wire, secrets, "oauth/request_token", callback_uri="oob")
     return PendingAccess(*values)
 
 
@@ -51,19 +56,18 @@ async def retrieve_access(
     consumer_secret: str,
     pending: PendingAccess,
     verifier: str,
-    authority: Path | None,
+    trust: Trust,
     method: Method = "HMAC-SHA256",
+    local_address: str = "",
 ) -> Access:
     """GatewayError; NotApproved and VerifierWrong leave the request as it is, for another try."""
     secrets = Secrets(consumer_id, consumer_secret, pending.token, pending.secret)
-    values = await _post(url, authority, method, secrets, "oauth/access_token", verifier=verifier.strip())
+    wire = Wire(url, trust, method, local_address)
+    values = await _post(wire, secrets, "oauth/access_token", verifier=verifier.strip())
     return Access(*values)
 
 
-async def _post(
-    url: str, authority: Path | None, method: Method, secrets: Secrets, path: str, **signed: str
-) -> tuple[str, str, int]:
-    wire = Wire(url, authority, method)
+async def _post(wire: Wire, secrets: Secrets, path: str, **signed: str) -> tuple[str, str, int]:
     try:
         return _token(await wire.ask(secrets, "POST", path, signed=signed))
     finally:

@@ -1,7 +1,6 @@
 """The gateway's resources, typed."""
 
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -23,7 +22,7 @@ from opx.gateway_client.models import (
     Server,
     TokenInfo,
 )
-from opx.gateway_client.wire import PHONE_TIMEOUT, Method, Secrets, Wire, read
+from opx.gateway_client.wire import PHONE_TIMEOUT, Method, Secrets, Trust, Wire, read
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -34,9 +33,11 @@ class GatewayClient:
     Whoever changes something passes the version that they have seen, and gets Outdated when somebody else was first.
     """
 
-    def __init__(self, url: str, secrets: Secrets, authority: Path | None, method: Method = "HMAC-SHA256") -> None:
+    def __init__(
+        self, url: str, secrets: Secrets, trust: Trust, method: Method = "HMAC-SHA256", local_address: str = ""
+    ) -> None:
         self._secrets = secrets
-        self._wire = Wire(url, authority, method)
+        self._wire = Wire(url, trust, method, local_address)
 
     async def __aenter__(self) -> Self:
         return self

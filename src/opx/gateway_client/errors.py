@@ -16,6 +16,14 @@ class NotTrusted(GatewayError):
     """Whoever answered has no certificate of the authority that was given."""
 
 
+class CertificateChanged(NotTrusted):
+    """Whoever answered has another certificate than the pinned one; `fingerprint` is its SHA-256 in hex."""
+
+    def __init__(self, text: str, fingerprint: str) -> None:
+        super().__init__(text)
+        self.fingerprint = fingerprint
+
+
 class NotUnderstood(GatewayError):
     """The answer is none of a gateway's web services."""
 

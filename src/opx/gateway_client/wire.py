@@ -1,4 +1,5 @@
-"""One signed request and its answer (RFC 5849), over HTTPS with the authority that was given and no other."""
+"""One signed request and its answer (RFC 5849), over HTTPS with the authority or certificate that was given and no
+other."""
 
 import json
 import ssl
@@ -11,6 +12,7 @@ import httpx
 from oauthlib.oauth1 import Client
 
 from opx.gateway_client.errors import (
+    CertificateChanged,
     GatewayError,
     NotAuthorised,
     NotTrusted,
@@ -20,13 +22,29 @@ from opx.gateway_client.errors import (
     Unreachable,
     denied,
 )
+from opx.pinning import FingerprintDiffers, PinnedContext
 
 TIMEOUT = 15.0
 """Seconds for a request; the gateway answers a write when signalling has taken it over."""
 PHONE_TIMEOUT = 45.0
 """For what a phone has to answer: its transaction takes 32 at most."""
 
+IDLE_LIMIT = 60.0
+"""Seconds that an idle connection is kept for the next request: a handshake costs more than many requests."""
+
 Method = Literal["HMAC-SHA256", "HMAC-SHA1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The gateway's certificate itself is what is trusted: its SHA-256 in hex, lower case."""
+
+    fingerprint: str
+
+
+Trust = Path | Pin | None
+"""A PEM file with the certificate authority that the gateway's certificate is of, or the pinned certificate; None: the
+authorities of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +82,24 @@ class _Signing(httpx.Auth):
 
 class Wire:
     """Requests to one gateway. `url` is the address of its web services, such as `https://192.0.2.1:8443/webservices`;
-    `authority` a PEM file with the certificate authority that the gateway's certificate is of."""
+    they leave from `local_address`, "" being whichever the system takes."""
 
-    def __init__(self, url: str, authority: Path | None, method: Method = "HMAC-SHA256") -> None:
+    def __init__(self, url: str, trust: Trust, method: Method = "HMAC-SHA256", local_address: str = "") -> None:
         if not url.startswith("https://"):
             raise ValueError(f"{url!r} is no address of web services; expected one that begins with https://")
-        try:
-            context = ssl.create_default_context(cafile=str(authority) if authority is not None else None)
-        except OSError as error:
-            raise NotTrusted(f"{authority} holds no certificate authority: {error}") from None
         self._method = method
+        transport = httpx.AsyncHTTPTransport(
+            verify=_context(trust),
+            trust_env=False,
+            local_address=local_address or None,
+            limits=httpx.Limits(keepalive_expiry=IDLE_LIMIT),
+        )
         self._client = httpx.AsyncClient(
-            base_url=url.rstrip("/") + "/", verify=context, timeout=TIMEOUT, trust_env=False, follow_redirects=False
+            base_url=url.rstrip("/") + "/",
+            transport=transport,
+            timeout=TIMEOUT,
+            trust_env=False,
+            follow_redirects=False,
         )
 
     async def close(self) -> None:
@@ -122,6 +146,15 @@ def read(answer: httpx.Response) -> Any:
         raise NotUnderstood(f"the answer to {answer.request.method} {answer.request.url.path} is no JSON") from None
 
 
+def _context(trust: Trust) -> ssl.SSLContext:
+    if isinstance(trust, Pin):
+        return PinnedContext.of(trust.fingerprint)
+    try:
+        return ssl.create_default_context(cafile=str(trust) if trust is not None else None)
+    except OSError as error:
+        raise NotTrusted(f"{trust} holds no certificate authority: {error}") from None
+
+
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -129,6 +162,8 @@ def _text(value: Any) -> str:
 def _unreached(error: httpx.HTTPError) -> GatewayError:
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, FingerprintDiffers):
+            return CertificateChanged("the gateway shows another certificate than the trusted one", cause.fingerprint)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return NotTrusted(f"the gateway's certificate is not trusted: {cause.verify_message}")
         cause = cause.__cause__ or cause.__context__
