@@ -217,3 +217,16 @@ def test_an_authority_of_an_earlier_release_without_constraints_goes_on(tmp_path
         ],
     ).sign(authority.key, hashes.SHA256())
     assert Authority(plain, authority.key).permits(["anything.example", "203.0.113.9"])
+
+
+def test_an_authority_for_any_name_outlives_every_change_of_names(tmp_path: Path) -> None:
+    files = ensure_certificate(tmp_path, NAMES, "OPX test CA", constrained=False, now=NOW)
+    first = files.authority.read_bytes()
+
+    names = ["198.51.100.7", "phones.example.org"]
+    ensure_certificate(tmp_path, names, "OPX test CA", constrained=False, now=NOW)
+
+    assert files.authority.read_bytes() == first
+    context = load_pair(OwnPair(files.certificate, files.key))
+    for name in names:
+        handshake(context, files.authority, name)

@@ -258,6 +258,35 @@ def test_a_private_certificate_is_renewed_while_the_server_runs(tmp_path: Path) 
     assert says == [f"{tmp_path}/server.pem: taken over without a restart; it lasts {SERVER_DAYS} days"]
 
 
+async def test_a_certificate_follows_the_names_of_its_server(tmp_path: Path) -> None:
+    names = ["127.0.0.1"]
+    looks = 0
+
+    async def renamed() -> list[str]:
+        return names
+
+    async def sleep(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            names.append("phones.example.com")
+        elif looks == 3:
+            raise asyncio.CancelledError
+
+    says = Says()
+    certificate = ServerCertificate(
+        tmp_path, names[:], "OPX test CA", constrained=False, renamed=renamed, on_notice=says.append
+    )
+    certificate.open()
+    authority = (tmp_path / "ca.pem").read_bytes()
+    with pytest.raises(asyncio.CancelledError):
+        await certificate.watch(sleep)
+
+    assert set(certificate_report(tmp_path)[0].names) == {"127.0.0.1", "phones.example.com"}
+    assert len(says) == 1 and "taken over without a restart" in says[0]
+    assert (tmp_path / "ca.pem").read_bytes() == authority
+
+
 def test_a_renewal_that_fails_is_said_once_and_tried_again(tmp_path: Path) -> None:
     says = Says()
     certificate = ServerCertificate(tmp_path, ["127.0.0.1"], "OPX test CA", on_notice=says.append)

@@ -49,22 +49,23 @@ class Authority:
         return cls(loaded, private)
 
     @classmethod
-    def make(cls, common_name: str, names: Sequence[str], now: datetime.datetime) -> "Authority":
+    def make(cls, common_name: str, names: Sequence[str] | None, now: datetime.datetime) -> "Authority":
         """For servers of these names and addresses: whoever trusts it trusts it no further.
 
-        Private addresses may change within their block without a new authority.
+        Private addresses may change within their block without a new authority. With None it issues for any name, for
+        clients that cannot be told to trust another authority when the servers' names change.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        certificate = (
+        builder = (
             _builder(name, name, key.public_key(), now, now + datetime.timedelta(days=AUTHORITY_DAYS))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
-            .add_extension(x509.NameConstraints(_permitted(names), None), critical=True)
-            .sign(key, hashes.SHA256())
         )
-        return cls(certificate, key)
+        if names is not None:
+            builder = builder.add_extension(x509.NameConstraints(_permitted(names), None), critical=True)
+        return cls(builder.sign(key, hashes.SHA256()), key)
 
     def permits(self, names: Iterable[str]) -> bool:
         """Whether its name constraints let it issue a certificate for all of these."""

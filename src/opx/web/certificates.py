@@ -56,21 +56,22 @@ def ensure_certificate(
     authority: str,
     *,
     stem: str = "server",
+    constrained: bool = True,
     now: datetime.datetime | None = None,
 ) -> CertificateFiles:
     """The certificate in `folder` for `names` (host names and addresses), made when it is missing, names others, or
     is about to expire.
 
     `authority` is the common name of the authority, which is made first when the folder has none, or when the one
-    there has expired or may not issue for `names` (its files are then kept aside). Servers that show different names to
-    different sides have a `stem` each. CertificateError when the authority's files cannot be used. Of several processes
-    that start at once one makes the files.
+    there has expired or may not issue for `names` (its files are then kept aside); one that is made not `constrained`
+    may issue for any name. Servers that show different names to different sides have a `stem` each. CertificateError
+    when the authority's files cannot be used. Of several processes that start at once one makes the files.
     """
     now = now or datetime.datetime.now(datetime.UTC)
     folder.mkdir(parents=True, exist_ok=True)
     files = certificate_files(folder, stem)
     with _locked(folder):
-        issuer = _authority(files, authority, names, now)
+        issuer = _authority(files, authority, names, now, constrained=constrained)
         if not _fits(files, issuer, names, now):
             certificate, key = issuer.issue(names, now)
             # The key first: whoever looks in between finds a pair that does not match, and keeps what it has.
@@ -120,7 +121,9 @@ def info_of(certificate: x509.Certificate, path: Path) -> CertificateInfo:
     )
 
 
-def _authority(files: CertificateFiles, name: str, names: Sequence[str], now: datetime.datetime) -> Authority:
+def _authority(
+    files: CertificateFiles, name: str, names: Sequence[str], now: datetime.datetime, *, constrained: bool
+) -> Authority:
     key = files.authority.with_suffix(".key")
     if files.authority.exists() or key.exists():
         authority = Authority.load(files.authority, key)
@@ -133,7 +136,7 @@ def _authority(files: CertificateFiles, name: str, names: Sequence[str], now: da
             files.authority,
             "may not issue for the names that are wanted now" if authority.lasts(now) else "has expired",
         )
-    authority = Authority.make(name, names, now)
+    authority = Authority.make(name, names if constrained else None, now)
     write_private(key, key_bytes(authority.key))
     _publish(files.authority, authority.certificate.public_bytes(serialization.Encoding.PEM))
     return authority

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp
 
 from opx.web.accounts import Accounts
 from opx.web.audit import Audit
-from opx.web.guard import Envelope, Guard, Refused, SignInNeeded
+from opx.web.guard import Envelope, Guard, Refused, SignInNeeded, Uploads
 from opx.web.limits import SignInLimits
-from opx.web.pages import Room
+from opx.web.pages import MenuEntry, Room
 from opx.web.passwords import PasswordHasher
 from opx.web.policy import ConsolePolicy
 from opx.web.sessions import Sessions
@@ -51,8 +51,9 @@ class Console:
     def serve(self, product: str, place: str, rooms: Sequence[Room], templates: Sequence[Path] = ()) -> None:
         """Build `app`; `product` and `place` say on every page what this is and where it runs."""
         reader_paths = frozenset().union(*(room.open_paths for room in rooms))
-        self.guard = Guard(self.name, self.sessions, OPEN_PATHS, reader_paths)
-        self.shell = Shell(product, place, [entry for room in rooms for entry in room.menu], templates)
+        uploads = Uploads({pattern: most for room in rooms for pattern, most in room.uploads.items()})
+        self.guard = Guard(self.name, self.sessions, OPEN_PATHS, reader_paths, uploads)
+        self.shell = Shell(product, place, lambda: _menu(rooms), templates)
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(self.guard)])
         app.mount("/static", _Assets(directory=STATIC))
         app.add_api_route("/health", _health, methods=["GET"])
@@ -62,7 +63,7 @@ class Console:
         app.add_exception_handler(Refused, self._refuse)
         app.add_exception_handler(HTTPException, self._say_what_is_wrong)
         app.add_exception_handler(Exception, self._apologise)
-        self.app = Envelope(app)
+        self.app = Envelope(app, uploads)
 
     async def note(self, request: Request, action: str, target: str = "", detail: str = "") -> None:
         """Write down in the audit log what the visitor did."""
@@ -138,6 +139,11 @@ class _Assets(StaticFiles):
         response: Response = super().file_response(*arguments, **named)  # type: ignore[arg-type]
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
+
+
+def _menu(rooms: Sequence[Room]) -> list[MenuEntry]:
+    fixed = [entry for room in rooms for entry in room.menu]
+    return fixed + [entry for room in rooms if room.more is not None for entry in room.more()]
 
 
 async def _health() -> JSONResponse:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 
 
 class Form:
@@ -12,17 +12,24 @@ class Form:
         self._values = {
             name: [value] if isinstance(value, str) else list(value) for name, value in (values or {}).items()
         }
+        self.files: dict[str, UploadFile] = {}
+        """What was chosen in the form's file fields, by field; a field with nothing in it is not there."""
         self.errors: dict[str, str] = {}
         """By field; "" is for what concerns no single field."""
 
     @classmethod
     def of(cls, data: FormData) -> "Form":
-        """What a browser sent; files are passed over."""
+        """What a browser sent."""
         found: dict[str, list[str]] = {}
+        files: dict[str, UploadFile] = {}
         for name, value in data.multi_items():
             if isinstance(value, str):
                 found.setdefault(name, []).append(value)
-        return cls(found)
+            elif value.filename:
+                files[name] = value
+        form = cls(found)
+        form.files = files
+        return form
 
     def __contains__(self, name: str) -> bool:
         return name in self._values

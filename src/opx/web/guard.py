@@ -1,6 +1,7 @@
 """Who may do what: the session behind a cookie, roles, form tokens, and what every answer carries."""
 
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
@@ -15,6 +16,7 @@ from opx.web.sessions import Sessions, form_token
 MAX_BODY = 256 * 1024
 """Bytes of a request's body; the largest form, the settings, is a tenth of it."""
 MAX_FIELDS = 500
+MAX_FILES = 10
 READING = frozenset({"GET", "HEAD"})
 
 SECURITY_HEADERS = {
@@ -50,6 +52,19 @@ class Refused(Exception):
         self.text = text
 
 
+class Uploads:
+    """Which paths take files: regular expressions, each with the bytes that a request there may have."""
+
+    def __init__(self, most: Mapping[str, int]) -> None:
+        self._most = [(re.compile(pattern), number) for pattern, number in most.items()]
+
+    def __contains__(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for pattern, _ in self._most)
+
+    def limit(self, path: str) -> int:
+        return next((number for pattern, number in self._most if pattern.fullmatch(path)), MAX_BODY)
+
+
 class Guard:
     """A dependency of every route: nothing is reached past it.
 
@@ -57,12 +72,20 @@ class Guard:
     names; browsers share cookies between the ports of a host.
     """
 
-    def __init__(self, name: str, sessions: Sessions, open_paths: frozenset[str], reader_paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        sessions: Sessions,
+        open_paths: frozenset[str],
+        reader_paths: frozenset[str],
+        uploads: Uploads | None = None,
+    ) -> None:
         self.session_cookie = f"__Host-{name}"
         self.form_cookie = f"__Host-{name}-form"
         self._sessions = sessions
         self._open_paths = open_paths
         self._reader_paths = reader_paths
+        self._uploads = uploads or Uploads({})
 
     async def __call__(self, request: Request) -> None:
         """SignInNeeded, Refused."""
@@ -94,7 +117,8 @@ class Guard:
     async def _check_form(self, request: Request) -> None:
         if not _from_here(request.headers):
             raise Refused(403, "Not from here", "This form was sent from a page of another site.")
-        request.state.form = form = Form.of(await request.form(max_files=0, max_fields=MAX_FIELDS))
+        files = MAX_FILES if request.url.path in self._uploads else 0
+        request.state.form = form = Form.of(await request.form(max_files=files, max_fields=MAX_FIELDS))
         if not hmac.compare_digest(form.exact("form_token").encode(), request.state.form_token.encode()):
             raise Refused(
                 403,
@@ -129,21 +153,21 @@ def safe_goal(text: str) -> str:
 class Envelope:
     """Outermost: bounds what comes in, and puts the security headers on whatever goes out."""
 
-    def __init__(self, app: ASGIApp, max_body: int = MAX_BODY) -> None:
+    def __init__(self, app: ASGIApp, uploads: Uploads | None = None) -> None:
         self._app = app
-        self._max_body = max_body
+        self._uploads = uploads or Uploads({})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        taken = 0
+        taken, most = 0, self._uploads.limit(scope["path"])
 
         async def bounded() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._max_body:
-                raise Refused(413, "Too large", f"More than {self._max_body} bytes came with this request.")
+            if taken > most:
+                raise Refused(413, "Too large", f"More than {most} bytes came with this request.")
             return message
 
         async def sealed(message: Message) -> None:

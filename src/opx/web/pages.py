@@ -1,6 +1,6 @@
 """How a program's rooms bring pages to its console: a router, templates, and places in the menu."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter
@@ -24,11 +24,16 @@ class Room:
 
     Whatever is served needs a signed-in user, and an administrator for anything but looking, `open_paths` apart: those
     that a read-only user may post to.
+
+    `more` gives entries that come and go, such as one for each PBX; it is asked for every page and must not block.
+    `uploads` are paths, as regular expressions, whose forms bring files, with the bytes that these may have altogether.
     """
 
     router: APIRouter
     menu: Sequence[MenuEntry] = ()
     open_paths: frozenset[str] = frozenset()
+    more: Callable[[], Sequence[MenuEntry]] | None = None
+    uploads: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass

@@ -37,6 +37,9 @@ class ServerCertificate:
 
     `open` gives the TLS context to serve with; `look` takes over what has changed in the files, or renews what is about
     to expire, and new connections get it; `watch` does so for ever. `on_notice` hears in a line what happened.
+
+    `renamed` gives the names as they are now, for servers whose names change while they run; each look of `watch` asks
+    it first. The authority is then to be one that is not `constrained` to names.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class ServerCertificate:
         own: OwnPair | None = None,
         *,
         stem: str = "server",
+        constrained: bool = True,
+        renamed: Callable[[], Awaitable[Sequence[str]]] | None = None,
         on_notice: Callable[[str], None] = log.warning,
         clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
@@ -55,6 +60,8 @@ class ServerCertificate:
         self._authority = authority
         self._own = own
         self._stem = stem
+        self._constrained = constrained
+        self._renamed = renamed
         self._on_notice = on_notice
         self._clock = clock
         self._seen: tuple[object, ...] = ()
@@ -100,6 +107,8 @@ class ServerCertificate:
         while True:
             await sleep(LOOK_SECONDS)
             try:
+                if self._renamed is not None:
+                    self._names = tuple(await self._renamed())
                 await asyncio.to_thread(self.look)
             except Exception:
                 # The certificate in use stays, and the next look may find better files.
@@ -113,7 +122,14 @@ class ServerCertificate:
     def _files(self) -> OwnPair:
         if self._own is not None:
             return self._own
-        files = ensure_certificate(self._folder, self._names, self._authority, stem=self._stem, now=self._clock())
+        files = ensure_certificate(
+            self._folder,
+            self._names,
+            self._authority,
+            stem=self._stem,
+            constrained=self._constrained,
+            now=self._clock(),
+        )
         return OwnPair(files.certificate, files.key)
 
     def _say_once(self, signature: tuple[object, ...], text: str) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -52,9 +52,12 @@ class Flashes:
 
 
 class Shell:
-    """Renders pages. `product` is the program's name as people read it, `place` where it runs."""
+    """Renders pages. `product` is the program's name as people read it, `place` where it runs; `menu` gives the menu as
+    it is now."""
 
-    def __init__(self, product: str, place: str, menu: Sequence[MenuEntry], templates: Sequence[Path]) -> None:
+    def __init__(
+        self, product: str, place: str, menu: Callable[[], Sequence[MenuEntry]], templates: Sequence[Path]
+    ) -> None:
         self.flashes = Flashes()
         self._menu = menu
         folders = [*templates, Path(str(resources.files("opx.web"))) / "templates"]
@@ -79,7 +82,7 @@ class Shell:
         text = self._environment.get_template(template).render(
             request=request,
             path=request.url.path,
-            menu=menu_tree(self._menu, request.url.path) if visitor else [],
+            menu=menu_tree(self._menu(), request.url.path) if visitor else [],
             visitor=visitor,
             may_change=visitor is not None and visitor.user.may_change,
             form_token=getattr(request.state, "form_token", ""),

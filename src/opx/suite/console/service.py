@@ -52,7 +52,7 @@ class ConsoleService:
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         settings = self.settings
-        self.certificate = server_certificate(settings)
+        self.certificate = await server_certificate(settings, self.sites)
         self.server = HttpsServer(self.app, settings.web_address, settings.web.port, self.certificate)
         await self.server.start()
         stack.push_async_callback(self.server.stop)
