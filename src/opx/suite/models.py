@@ -38,3 +38,16 @@ class TimelineEntry(Base):
     at: Mapped[float]
     kind: Mapped[str] = mapped_column(String(16))
     text: Mapped[str] = mapped_column(String(512))
+
+
+class AlarmRow(Base):
+    """An alarm that was raised; see `alarms`. Times in seconds since 1970; `cleared_at` 0 while it stands."""
+
+    __tablename__ = "alarm"
+
+    alarm_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(200))
+    cause: Mapped[str] = mapped_column(String(500))
+    raised_at: Mapped[float] = mapped_column(index=True)
+    cleared_at: Mapped[float]

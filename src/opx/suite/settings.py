@@ -7,20 +7,12 @@ from pydantic import Field, ValidationInfo, field_validator
 from opx.settings_fields import IPv4, Port, Table
 from opx.settings_store import Certificates, DatabasePlace, Postgresql, place_of
 from opx.store.place import Place
+from opx.suite.handsets.settings import Handsets
 from opx.web.settings import Web
 
 
 class SuiteWeb(Web):
     port: Port = 8444
-
-
-class Handsets(Table):
-    """What phones fetch their configuration from."""
-
-    https_port: Port = 8202
-    http: bool = True
-    """Whether it is served without TLS, too; to phones of the LAN only."""
-    http_port: Port = 8203
 
 
 class SuiteSettings(Table):

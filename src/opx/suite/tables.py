@@ -1,8 +1,9 @@
 """All tables of the suite's database: every room that keeps some of its own is named here, and nowhere else."""
 
 from opx.suite.console.models import CONSOLE
+from opx.suite.handsets import models as handsets
 from opx.suite.models import Base
 from opx.suite.sites import models as sites
 
-ROOMS = (CONSOLE, sites)
+ROOMS = (CONSOLE, sites, handsets)
 METADATA = Base.metadata
