@@ -4,6 +4,7 @@ from opx.suite.console.models import CONSOLE
 from opx.suite.handsets import models as handsets
 from opx.suite.models import Base
 from opx.suite.sites import models as sites
+from opx.suite.syslog import models as syslog
 
-ROOMS = (CONSOLE, sites, handsets)
+ROOMS = (CONSOLE, sites, handsets, syslog)
 METADATA = Base.metadata
