@@ -3,8 +3,9 @@
 from opx.suite.console.models import CONSOLE
 from opx.suite.handsets import models as handsets
 from opx.suite.models import Base
+from opx.suite.provisioning import models as provisioning
 from opx.suite.sites import models as sites
 from opx.suite.syslog import models as syslog
 
-ROOMS = (CONSOLE, sites, handsets, syslog)
+ROOMS = (CONSOLE, sites, handsets, syslog, provisioning)
 METADATA = Base.metadata
