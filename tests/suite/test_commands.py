@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from opx.suite.commands import app
+from opx.suite.handsets.repository import PhoneRepository
 from opx.suite.sites.repository import ExtensionQuery, SiteRepository
 from support.suite_store import WRONG_NAME, open_suite, read, suite_file, with_pbx
 
@@ -81,3 +82,36 @@ def test_extensions_are_ticked_each_for_itself(config: Path, tmp_path: Path) -> 
     assert [extension.number for extension in ticked] == ["1001"]
     assert "there is no SIP extension 9" in suite(config, "extension", "tick", "9").output
     assert "expected extension numbers, or --all" in suite(config, "extension", "tick").output
+
+
+def test_phones_are_approved_assigned_and_revoked(config: Path, tmp_path: Path) -> None:
+    stored(tmp_path, lambda sites: with_pbx(sites, "1001", "1002"))
+    stored(tmp_path, lambda sites: PhoneRepository(sites.engine, sites.sealer).add("14:00:E9:00:00:01", "6930"))
+    assert "new" in suite(config, "phone", "list").output
+    assert suite(config, "phone", "approve", "14-00-e9-00-00-01", "--extension", "1001").exit_code == 0
+    listed = suite(config, "phone", "list").output
+    assert "14:00:E9:00:00:01" in listed and "approved" in listed and "1001" in listed
+    assert suite(config, "phone", "assign", "1400E9000001", "--extension", "1002").exit_code == 0
+    assert suite(config, "phone", "revoke", "1400E9000001").exit_code == 0
+    assert "revoked" in suite(config, "phone", "list").output
+    assert "there is no such phone" in suite(config, "phone", "approve", "1400E9000002").output
+    assert "no MAC address" in suite(config, "phone", "approve", "1400").output
+
+
+def test_a_one_time_code_is_shown_once(config: Path, tmp_path: Path) -> None:
+    stored(tmp_path, lambda sites: with_pbx(sites, "1001"))
+    shown = suite(config, "phone", "code", "1001")
+    assert shown.exit_code == 0
+    code = shown.stdout.split()[0]
+    assert code.isdigit()
+    for path in tmp_path.glob("suite.db*"):
+        assert code.encode() not in path.read_bytes()
+
+
+def test_what_the_gateway_shows_cannot_be_seen_when_it_is_not_there(config: Path) -> None:
+    assert "inside address is not set" in suite(config, "gateway", "trust").output
+    suite(config, "gateway", "set", "127.255.255.1", "--rest-api")
+    refused = suite(config, "gateway", "trust")
+    assert refused.exit_code == 1
+    assert "did not answer at 127.255.255.1, port 8443" in refused.output
+    assert "127.255.255.1:8443" in suite(config, "gateway", "show").output

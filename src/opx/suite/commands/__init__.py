@@ -7,7 +7,9 @@ from opx.kept.keeper import KeptProcess
 from opx.program import log_to_stderr, owner_errors, run_service
 from opx.suite.commands.common import CONFIG, ConfigOption
 from opx.suite.commands.extensions import extension_app
-from opx.suite.commands.sites import gateway_app, location_app, node_app, pbx_app
+from opx.suite.commands.gateway import gateway_app
+from opx.suite.commands.phones import phone_app
+from opx.suite.commands.sites import location_app, node_app, pbx_app
 from opx.suite.service import SuiteService
 from opx.suite.settings import SuiteSettings
 
@@ -24,6 +26,7 @@ app.add_typer(pbx_app, name="pbx")
 app.add_typer(node_app, name="node")
 app.add_typer(location_app, name="location")
 app.add_typer(extension_app, name="extension")
+app.add_typer(phone_app, name="phone")
 
 
 @app.command()

@@ -26,8 +26,8 @@ def settings_of(config: Path) -> SuiteSettings:
         return load_settings(SuiteSettings, config)
 
 
-def with_sites(settings: SuiteSettings, work: Callable[[SiteRepository], Awaitable[T]]) -> T:
-    """The outcome of `work`; what it cannot do ends the program with the reason."""
+def with_sites(settings: SuiteSettings, work: Callable[[SiteRepository], Awaitable[T]], *errors: type[Exception]) -> T:
+    """The outcome of `work`; what it cannot do, SiteError or `errors`, ends the program with the reason."""
 
     async def do() -> T:
         sites = await open_sites(settings)
@@ -36,13 +36,17 @@ def with_sites(settings: SuiteSettings, work: Callable[[SiteRepository], Awaitab
         finally:
             await sites.engine.dispose()
 
-    return run_work(do(), SiteError)
+    return run_work(do(), SiteError, *errors)
 
 
 def changing(config: Path, topic: str, work: Callable[[SiteRepository], Awaitable[T]]) -> T:
     """The outcome of a change, of which a running suite is told."""
     settings = settings_of(config)
     outcome = with_sites(settings, work)
-    if not run_work(tell(settings.bulletin, topic)):
-        typer.echo("(no suite is running here; it takes this over at its next start)")
+    tell_suite(settings, topic)
     return outcome
+
+
+def tell_suite(settings: SuiteSettings, topic: str) -> None:
+    if not run_work(tell(settings.bulletin, topic)):
+        typer.echo("(no suite is running here; it takes this over at its next start)", err=True)

@@ -1,4 +1,4 @@
-"""`opx suite gateway`, `pbx`, `node` and `location`: the site settings of guide stage 1, without a browser."""
+"""`opx suite pbx`, `node` and `location`: the site settings of guide stage 1, without a browser."""
 
 import sys
 from pathlib import Path
@@ -9,9 +9,7 @@ import typer
 from opx.commandline import print_table
 from opx.suite.commands.common import CONFIG, ConfigOption, changing, settings_of, with_sites
 from opx.suite.sites.records import (
-    GATEWAY_PORT,
     SIP_PORT,
-    GatewaySpec,
     Locations,
     Missing,
     NodeRecord,
@@ -22,23 +20,9 @@ from opx.suite.sites.records import (
 from opx.suite.sites.repository import SiteRepository
 from opx.suite.topics import SITES
 
-gateway_app = typer.Typer(no_args_is_help=True, help="The MiVoice Border Gateway as the suite knows it.")
 pbx_app = typer.Typer(no_args_is_help=True, help="The telephone systems.")
 node_app = typer.Typer(no_args_is_help=True, help="Their nodes.")
 location_app = typer.Typer(no_args_is_help=True, help="Client Locations: how clients reach the suite.")
-
-
-@gateway_app.command("set")
-def gateway_set(
-    address: str,
-    port: int = GATEWAY_PORT,
-    rest_api: Annotated[bool, typer.Option("--rest-api/--no-rest-api", help="Enable Rest API.")] = False,
-    config: ConfigOption = CONFIG,
-) -> None:
-    """Set the gateway's inside IP address and the port of its web services."""
-    spec = GatewaySpec(address, port, rest_api)
-    changing(config, SITES, lambda sites: sites.gateway.save(spec))
-    typer.echo(f"the gateway is {address}:{port}, the Rest API {'on' if rest_api else 'off'}")
 
 
 @pbx_app.command("add")
