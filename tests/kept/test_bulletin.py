@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opx.kept.bulletin import Hub, Member, tell
+from opx.kept.bulletin import Hub, HubRooms, Member, tell
 
 
 class Ear:
@@ -45,6 +45,19 @@ async def test_what_one_publishes_all_others_hear_of_and_the_main_process_too(tm
         hub.publish("phones", ["c"])
         assert await first.next() == await second.next() == ("c",)
         assert main.heard.empty()
+    await hub.stop()
+
+
+async def test_rooms_of_the_main_process_hear_of_one_another(tmp_path: Path) -> None:
+    hub, main, other = Hub(tmp_path / "b.sock"), Ear(), Ear()
+    rooms = HubRooms(hub)
+    rooms.subscribe("phones", main)
+    await hub.start()
+    async with member(tmp_path / "b.sock", other) as one:
+        rooms.publish("phones", ["a"])
+        assert await main.next() == await other.next() == ("a",)
+        one.publish("phones", ["b"])
+        assert await main.next() == ("b",)
     await hub.stop()
 
 

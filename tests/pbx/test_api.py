@@ -34,6 +34,8 @@ async def test_the_management_api_gives_credentials_versions_and_notify(
         async with client(site, token) as api:
             assert (await api.get("system")).json() == {
                 "name": "MiVO 250",
+                "address": site.pbx_address,
+                "sip_port": 5060,
                 "version": "6.3 SP1",
                 "ct_gateway_version": "5.0.64",
             }

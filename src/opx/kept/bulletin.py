@@ -48,7 +48,8 @@ class _Board:
     def subscribe(self, topic: str, handler: Handler) -> None:
         self._handlers[topic].append(handler)
 
-    def _hear(self, topic: str, keys: tuple[str, ...]) -> None:
+    def hear(self, topic: str, keys: tuple[str, ...]) -> None:
+        """Tell the handlers of this process."""
         for handler in self._handlers[topic]:
             try:
                 handler(keys)
@@ -57,7 +58,7 @@ class _Board:
 
     def _hear_all(self) -> None:
         for topic in list(self._handlers):
-            self._hear(topic, ())
+            self.hear(topic, ())
 
 
 class Hub(_Board):
@@ -96,7 +97,7 @@ class Hub(_Board):
             while line := await reader.readline():
                 topic, keys = _read(line)
                 self._spread(line, writer)
-                self._hear(topic, keys)
+                self.hear(topic, keys)
                 # The sender may wait until this was passed on.
                 writer.write(b"\n")
         except (ValueError, ConnectionError, asyncio.CancelledError):
@@ -109,6 +110,20 @@ class Hub(_Board):
         for member in self._members:
             if member is not sender:
                 member.write(line)
+
+
+class HubRooms:
+    """The bulletin for the rooms of the hub's own process, which hear what one of them publishes, too."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def subscribe(self, topic: str, handler: Handler) -> None:
+        self._hub.subscribe(topic, handler)
+
+    def publish(self, topic: str, keys: Sequence[str] = ()) -> None:
+        self._hub.publish(topic, keys)
+        self._hub.hear(topic, tuple(keys))
 
 
 class Member(_Board):
@@ -160,7 +175,7 @@ class Member(_Board):
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
             if line != b"\n":
-                self._hear(*_read(line))
+                self.hear(*_read(line))
 
 
 async def tell(path: Path, topic: str, keys: Sequence[str] = ()) -> bool:

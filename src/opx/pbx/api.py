@@ -19,7 +19,11 @@ Number = Annotated[str, Path(pattern=r"^[0-9*#]{1,16}$")]
 
 
 class System(BaseModel):
+    """`address` is where the node's phones and border gateways find it."""
+
     name: str
+    address: str
+    sip_port: int
     version: str
     ct_gateway_version: str
 

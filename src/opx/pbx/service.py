@@ -68,7 +68,13 @@ class PbxService:
         self.clock.start()
         stack.callback(self.node.stop)
         certificate = ServerCertificate(settings.certificates, [settings.address], "OPX PBX node CA")
-        system = System(name=settings.name, version=settings.version, ct_gateway_version=settings.ct_gateway_version)
+        system = System(
+            name=settings.name,
+            address=settings.address,
+            sip_port=settings.port,
+            version=settings.version,
+            ct_gateway_version=settings.ct_gateway_version,
+        )
         app = build_api(self.node, self.repository, load_token(settings.token_file), system)
         self.server = HttpsServer(app, settings.address, settings.api_port, certificate)
         await self.server.start()

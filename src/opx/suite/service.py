@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from opx.kept.bulletin import Hub
+from opx.kept.bulletin import Hub, HubRooms
 from opx.kept.keeper import KeptProcess
 from opx.store.notices import ChangeFeed
+from opx.suite.connectors.reading import PbxReader
 from opx.suite.opening import open_sites
 from opx.suite.settings import SuiteSettings
 
@@ -26,6 +27,10 @@ class SuiteService:
             self.bulletin = Hub(self.settings.bulletin)
             stack.push_async_callback(self.bulletin.stop)
             await self.bulletin.start()
+            rooms = HubRooms(self.bulletin)
+            self.reader = PbxReader(self.sites, rooms, self.settings.pbx_reading, self.settings.address)
+            stack.push_async_callback(self.reader.stop)
+            await self.reader.start()
             if self.settings.database_place.server is not None:
                 feed = ChangeFeed(self.settings.database_place, self._changed_elsewhere)
                 await feed.start()

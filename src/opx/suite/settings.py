@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from opx.settings_fields import IPv4, Port, Table
 from opx.settings_store import Certificates, DatabasePlace, Postgresql, place_of
 from opx.store.place import Place
+from opx.suite.connectors.settings import PbxReadingSettings
 from opx.suite.handsets.settings import Handsets
 from opx.web.settings import Web
 
@@ -30,6 +31,7 @@ class SuiteSettings(Table):
     postgresql: Postgresql = Postgresql()
     web: SuiteWeb = SuiteWeb()
     handsets: Handsets = Field(default_factory=Handsets)
+    pbx_reading: PbxReadingSettings = PbxReadingSettings()
 
     @field_validator("key_file")
     @classmethod
