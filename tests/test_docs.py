@@ -108,7 +108,8 @@ def test_the_api_calls_of_the_pbx_page_are_served() -> None:
     page = (ROOT / "docs" / "pbx.md").read_text()
     told = re.findall(r"^api (?:-X (\w+) +)?\$at(\S+)(?: -d '(.*?)')?", page, re.MULTILINE)
     assert len(told) >= 9
-    app = build_api(Office().node, None, "t", System(name="", version="", ct_gateway_version=""))  # type: ignore[arg-type]
+    system = System(name="", address="", sip_port=5060, version="", ct_gateway_version="")
+    app = build_api(Office().node, None, "t", system)  # type: ignore[arg-type]
     paths = app.openapi()["paths"]
     for method, path, body in told:
         served = paths[re.sub(r"/extensions/\d+", "/api/v1/extensions/{number}", path)]
