@@ -6,15 +6,17 @@ from contextlib import asynccontextmanager
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import argon2
 import httpx
+from starlette.types import ASGIApp
 
 from opx.config import SettingsFile
 from opx.gateway.control.protocol import NobodyThere
 from opx.gateway.web.service import WebService
 from opx.web.accounts import Role
+from opx.web.console import Console
 from opx.web.passwords import PasswordHasher
 from support.postgres import DATABASES
 
@@ -35,10 +37,17 @@ def quick_hasher() -> PasswordHasher:
     return PasswordHasher(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
+class Served(Protocol):
+    """Any program's console, opened."""
+
+    app: ASGIApp
+    console: Console
+
+
 class Visitor:
     """A browser without scripts: keeps cookies and the page that it is on."""
 
-    def __init__(self, web: WebService, address: str = "192.168.20.50") -> None:
+    def __init__(self, web: Served, address: str = "192.168.20.50") -> None:
         transport = httpx.ASGITransport(web.app, client=(address, 50000), raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url=HOST)
         self.page = httpx.Response(200)
@@ -164,13 +173,13 @@ async def open_console(
         await web.stop()
 
 
-async def add_user(web: WebService, name: str, role: Role = Role.ADMINISTRATOR) -> None:
+async def add_user(web: Served, name: str, role: Role = Role.ADMINISTRATOR) -> None:
     """A user who can sign in with PASSWORD."""
     user = await web.console.accounts.add(name, role)
     await web.console.accounts.set_password(user.id, await web.console.hasher.hash(PASSWORD))
 
 
-async def signed_in(web: WebService, name: str = "ada", role: Role = Role.ADMINISTRATOR) -> Visitor:
+async def signed_in(web: Served, name: str = "ada", role: Role = Role.ADMINISTRATOR) -> Visitor:
     """A visitor who is signed in as a new user."""
     await add_user(web, name, role)
     visitor = Visitor(web)

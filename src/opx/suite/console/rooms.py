@@ -4,6 +4,7 @@ from pathlib import Path
 
 from opx.suite.console.dashboard import dashboard_room
 from opx.suite.console.desk import Desk
+from opx.suite.console.phones import phones_room
 from opx.web.pages import Room
 from opx.web.people import people_room
 from opx.web.sign_in import sign_in_room
@@ -14,6 +15,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 def rooms(desk: Desk) -> list[Room]:
     return [
         dashboard_room(desk),
+        phones_room(desk),
         sign_in_room(desk.console),
         people_room(desk.console),
     ]

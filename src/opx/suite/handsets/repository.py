@@ -32,6 +32,9 @@ from opx.suite.handsets.records import (
 from opx.suite.sites.models import SipExtension
 from opx.suite.sites.records import Conflict, Credentials, Missing, SiteError
 
+ENTERED_AT_ONCE = 100
+"""Phones entered in one transaction; on SQLite everybody else's writes wait for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhoneQuery:
@@ -118,6 +121,27 @@ class PhoneRepository:
             session.add(row)
             await session.flush()
             return self._record(row)
+
+    async def enter(self, wishes: Sequence[tuple[str, str, int | None]]) -> list[str]:
+        """Enter many phones, each a MAC, a model and an extension's id or None, each for itself, or give those that
+        there are their extension; in their order why not, "" when it is done."""
+        results: list[str] = []
+        for step in range(0, len(wishes), ENTERED_AT_ONCE):
+            async with self._writing() as session:
+                for mac, model, extension_id in wishes[step : step + ENTERED_AT_ONCE]:
+                    row = await session.get(Phone, mac)
+                    try:
+                        await _check_assignable(session, mac, extension_id)
+                    except SiteError as error:
+                        results.append(str(error))
+                        continue
+                    if row is None:
+                        row = Phone(mac=mac, model=model)
+                        session.add(row)
+                    row.extension_id = extension_id
+                    await session.flush()
+                    results.append("")
+        return results
 
     async def approve(
         self, mac: str, now: float, window: float, source: str = "", version: int | None = None
@@ -336,14 +360,19 @@ async def _extension(session: AsyncSession, extension_id: int) -> SipExtension:
 
 
 async def _assign(session: AsyncSession, row: Phone, extension_id: int | None) -> None:
+    await _check_assignable(session, row.mac, extension_id)
+    row.extension_id = extension_id
+
+
+async def _check_assignable(session: AsyncSession, mac: str, extension_id: int | None) -> None:
+    """SiteError when the extension cannot be this phone's."""
     if extension_id is not None:
         extension = await _extension(session, extension_id)
         if extension.hot_desk:
             raise SiteError(f"{extension.number} is a hot desk extension; log in to it at the phone", "extension_id")
         other = await session.scalar(select(Phone.mac).where(Phone.extension_id == extension_id))
-        if other is not None and other != row.mac:
+        if other is not None and other != mac:
             raise SiteError(f"{extension.number} is the extension of phone {other} already", "extension_id")
-    row.extension_id = extension_id
 
 
 async def _leave(session: AsyncSession, row: Phone, extension_id: int) -> str:

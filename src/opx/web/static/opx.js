@@ -32,7 +32,8 @@ async function refresh() {
 
 function isBusy(region) {
   const selected = String(getSelection()) !== "";
-  return selected || region.contains(document.activeElement) || region.querySelector("details[open]") !== null;
+  const opened = region.querySelector("details[open], input:checked") !== null;
+  return selected || region.contains(document.activeElement) || opened;
 }
 
 function watch() {
