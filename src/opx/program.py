@@ -13,8 +13,7 @@ import uvloop
 from opx.config import ConfigError
 from opx.logging import set_up
 from opx.memory import collect_when_quiet, settle
-from opx.store.migrations import DatabaseTooNew
-from opx.store.secrets import SecretsError
+from opx.store.errors import DatabaseTooNew, SecretsError
 
 
 class Service(Protocol):

@@ -13,8 +13,9 @@ from opx import __version__
 from opx.gateway.settings import GatewaySettings
 from opx.store.archive import write_archive
 from opx.store.engine import for_reading, is_new, is_postgresql, open_engine
-from opx.store.place import DatabaseUnusable
-from opx.store.rows import dump, revision_of, sequences_of
+from opx.store.errors import DatabaseUnusable
+from opx.store.revisions import revision_of
+from opx.store.rows import dump, sequences_of
 
 ROWS = "database/rows.jsonl"
 SETTINGS = "settings.toml"

@@ -27,9 +27,10 @@ from opx.gateway.repository import MIGRATIONS, Repository
 from opx.gateway.resolver import LookupFailed, Resolver
 from opx.gateway.settings import Face, GatewaySettings
 from opx.store.engine import for_reading, is_new, is_postgresql, open_engine
-from opx.store.migrations import DatabaseTooNew, is_behind, reason_of
+from opx.store.errors import DatabaseTooNew, SecretsError
+from opx.store.migrations import is_behind, reason_of
 from opx.store.place import PostgresAddress
-from opx.store.secrets import Sealer, SecretsError, load_key
+from opx.store.secrets import Sealer, load_key
 from opx.web.certificates import CertificateInfo
 
 PROC = Path("/proc/sys")

@@ -20,8 +20,7 @@ from opx.config import ConfigError, SettingsFile
 from opx.kept.keeper import MAX_LINE
 from opx.logging import set_up
 from opx.memory import settle
-from opx.store.migrations import DatabaseTooNew
-from opx.store.secrets import SecretsError
+from opx.store.errors import DatabaseTooNew, SecretsError
 from opx.web.authority import CertificateError
 
 

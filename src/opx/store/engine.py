@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import URL, BigInteger, Connection, Integer, event, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from opx.store.place import DatabaseUnusable, Place, connect
+from opx.store.errors import DatabaseUnusable
+from opx.store.place import Place, connect
 
 BUSY_TIMEOUT = 10_000
 """Milliseconds that a writer waits for another process's write."""

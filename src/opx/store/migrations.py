@@ -7,21 +7,13 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from opx.store.engine import for_reading
-from opx.store.place import DatabaseUnusable
-
-
-class DatabaseTooNew(Exception):
-    """The database was written by a newer release."""
+from opx.store.errors import DatabaseTooNew, DatabaseUnusable
+from opx.store.revisions import revision_of, revisions_in
 
 
 async def migrate(engine: AsyncEngine, scripts: Path) -> None:
@@ -92,11 +84,9 @@ def _lock(database: Path) -> int:
 
 
 def _upgrade(connection: Connection, scripts: Path) -> None:
-    config = _config(scripts)
     with _without_cascades(connection), connection.begin():
         if _is_behind(connection, scripts):
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _run(connection, scripts, "head")
             if connection.dialect.name == "sqlite":
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
                 if broken is not None:
@@ -105,33 +95,29 @@ def _upgrade(connection: Connection, scripts: Path) -> None:
 
 def migrate_to(connection: Connection, scripts: Path, revision: str) -> None:
     """Make the tables of `revision` in an empty database, within the connection's own transaction. DatabaseTooNew."""
-    config = _config(scripts)
-    try:
-        ScriptDirectory.from_config(config).get_revision(revision)
-    except CommandError:
-        raise DatabaseTooNew(f"this release does not know revision {revision}; a newer one wrote it") from None
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    if revision not in ("head", *revisions_in(scripts)):
+        raise DatabaseTooNew(f"this release does not know revision {revision}; a newer one wrote it")
+    _run(connection, scripts, revision)
 
 
 def _is_behind(connection: Connection, scripts: Path) -> bool:
-    directory = ScriptDirectory.from_config(_config(scripts))
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is None:
-        return True
-    try:
-        directory.get_revision(current)
-    except CommandError:
+    known, current = revisions_in(scripts), revision_of(connection)
+    if current and current not in known:
         raise DatabaseTooNew(
             f"the database is at revision {current}, which this release does not know; a newer one wrote it"
-        ) from None
-    return current != directory.get_current_head()
+        )
+    return current != known[-1]
 
 
-def _config(scripts: Path) -> Config:
+def _run(connection: Connection, scripts: Path, revision: str) -> None:
+    # Loaded only when there is something to run: it takes longer than the rest of a start.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-    return config
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 @contextlib.contextmanager

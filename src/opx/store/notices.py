@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
-from opx.store.place import DatabaseUnusable, Place, connect
+from opx.store.errors import DatabaseUnusable
+from opx.store.place import Place, connect
 
 CHANNEL = "opx_changed"
 BACKOFF_MIN = 1.0

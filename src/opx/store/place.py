@@ -9,12 +9,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import asyncpg
 from sqlalchemy import URL
 
+from opx.store.errors import DatabaseUnusable
+
 SCHEMES = ("postgresql", "postgres")
 PORT = 5432
-
-
-class DatabaseUnusable(OSError):
-    """The database cannot be opened, is damaged, or is something else altogether. Holds no password."""
 
 
 @dataclass(frozen=True, slots=True)

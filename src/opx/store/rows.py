@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, Table, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-VERSION_TABLE = "alembic_version"
+from opx.store.revisions import VERSION_TABLE
+
 CHUNK = 500
 """Rows in one statement."""
 
@@ -26,15 +27,6 @@ def tables_of(connection: Connection) -> list[Table]:
     metadata = MetaData()
     metadata.reflect(connection)
     return [table for table in metadata.sorted_tables if table.name != VERSION_TABLE]
-
-
-def revision_of(connection: Connection) -> str:
-    """Which migration the database is at; "" when it has none."""
-    metadata = MetaData()
-    metadata.reflect(connection)
-    if VERSION_TABLE not in metadata.tables:
-        return ""
-    return str(connection.execute(select(metadata.tables[VERSION_TABLE])).scalar() or "")
 
 
 async def dump(connection: AsyncConnection) -> AsyncIterator[str]:

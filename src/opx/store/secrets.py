@@ -9,13 +9,11 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from opx.store.errors import SecretsError
+
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _VERSION = b"\x01"
-
-
-class SecretsError(Exception):
-    """The key file or a sealed value cannot be used; the text says why and what to do."""
 
 
 def load_key(path: Path, *, create: bool) -> bytes:
