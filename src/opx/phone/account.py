@@ -24,10 +24,13 @@ class Account:
     transport: str = "UDP"
     auth_name: str = ""
     """Where it differs from the user name."""
+    outbound: tuple[str, int] | None = None
+    """A proxy that all requests go to instead, whatever their URIs say."""
 
     @property
     def destination(self) -> Destination:
-        return Destination(self.transport, self.server, self.port)
+        host, port = self.outbound or (self.server, self.port)
+        return Destination(self.transport, host, port)
 
     @property
     def domain(self) -> str:
@@ -50,7 +53,8 @@ class Account:
 class AccountRegistration:
     """`tried` is set with the first result, `registered` while the server has the account.
 
-    `contact` gives our URI once the phone listens; `on_registered` hears each time that the server has it anew.
+    `contact` gives our URI once the phone listens; `on_registered` hears each time that the server has it anew,
+    `on_result` of every attempt.
     """
 
     def __init__(
@@ -59,9 +63,10 @@ class AccountRegistration:
         account: Account,
         credentials: DigestClient,
         contact: Callable[[], str],
-        expires: int,
+        policy: RegistrationPolicy,
         say: Callable[[str], None],
         on_registered: Callable[[], None],
+        on_result: Callable[[RegistrationResult], None] = lambda result: None,
     ) -> None:
         self.result: RegistrationResult | None = None
         self.registered = asyncio.Event()
@@ -70,9 +75,10 @@ class AccountRegistration:
         self._account = account
         self._credentials = credentials
         self._contact = contact
-        self._expires = expires
+        self._policy = policy
         self._say = say
         self._on_registered = on_registered
+        self._hear = on_result
         self._client: ClientRegistration | None = None
 
     @property
@@ -91,7 +97,7 @@ class AccountRegistration:
                 contact=self._contact(),
                 credentials=self._credentials,
                 on_result=self._on_result,
-                policy=RegistrationPolicy(expires=self._expires),
+                policy=self._policy,
             )
         self._client.start(delay)
 
@@ -116,3 +122,4 @@ class AccountRegistration:
         else:
             self.registered.clear()
             self._say(f"not registered: {result.state.value} ({result.status or 'no answer'})")
+        self._hear(result)

@@ -34,7 +34,9 @@ class Line:
 
 
 class PhoneCalls:
-    """`on_ring` hears of every call that comes in; with `auto_answer` it is answered as soon as no other is going on.
+    """`on_ring` hears of every call that comes in, `on_end` of every one that is over.
+
+    With `auto_answer` a call is answered as soon as no other is going on.
 
     Beyond `most` calls a further caller hears busy.
     """
@@ -47,6 +49,7 @@ class PhoneCalls:
         most: int,
         on_ring: Callable[[PhoneCall], None],
         on_transfer: TransferAsked,
+        on_end: Callable[[PhoneCall], None] = lambda call: None,
     ) -> None:
         self.all: list[PhoneCall] = []
         self._line = line
@@ -54,6 +57,7 @@ class PhoneCalls:
         self._most = most
         self._on_ring = on_ring
         self._on_transfer = on_transfer
+        self._on_end = on_end
 
     # --- what the user does
 
@@ -267,6 +271,7 @@ class PhoneCalls:
             self.all.remove(call)
         self._line.say(f"call with {call.peer} is over: {why}")
         call.ended.set()
+        self._on_end(call)
         self._answer_next()
 
 

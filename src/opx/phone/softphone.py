@@ -17,7 +17,7 @@ from opx.sip.agent import ALLOW, UserAgent, new_tag
 from opx.sip.digest import DigestClient
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import Flow
-from opx.sip.registration import RegistrationResult
+from opx.sip.registration import RegistrationPolicy, RegistrationResult
 from opx.sip.subscription import Content
 from opx.sip.transactions import ServerTransaction
 from opx.sip.transport import SipStack, WheelClock
@@ -64,7 +64,9 @@ class Softphone:
         self._stack.attach(self.agent)
         credentials = DigestClient(account.auth_name or account.username, account.password)
         own = (self.agent, account, credentials)
-        self._registration = AccountRegistration(*own, lambda: self.contact, expires, self._say, self._on_registered)
+        self._registration = AccountRegistration(
+            *own, lambda: self.contact, RegistrationPolicy(expires=expires), self._say, self._on_registered
+        )
         self._transfers = PhoneTransfers(account, lambda: self._calls, self._say)
         media = MediaSettings(local, rtp_ports, source, max_heard)
         self._calls = PhoneCalls(
