@@ -12,8 +12,7 @@ FIRST = """\
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
-down_revision = None
+revision, down_revision = "0001", None
 
 
 def upgrade():
@@ -30,8 +29,7 @@ COPYING = """\
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision, down_revision = "0002", "0001"
 
 
 def upgrade():
@@ -43,8 +41,7 @@ FAILING = """\
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision, down_revision = "0002", "0001"
 
 
 def upgrade():
@@ -54,8 +51,7 @@ def upgrade():
 ORPHANING = """\
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision, down_revision = "0002", "0001"
 
 
 def upgrade():

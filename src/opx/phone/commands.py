@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
-from array import array
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
+from opx.phone.handset.commands import app as handsets
 from opx.phone.plan import Plan, run_plan
 from opx.phone.softphone import Account, Softphone
+from opx.phone.sources import file_source, tone_source
 from opx.program import log_to_stderr, owner_errors
-from opx.rtp import tones, wav
-from opx.rtp.endpoint import FRAME_SAMPLES
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A phone for trials, tests and diagnosis.")
+app.add_typer(handsets, name="69xx")
 
 
 @app.callback()
@@ -58,7 +57,7 @@ def run(
             user, password_file.read_text(encoding="utf-8").strip(), server, server_port, transport.upper()
         )
         try:
-            source = _source(tone, play)
+            source = file_source(play) if play is not None else tone_source(tone)
         except ValueError as error:
             sys.exit(str(error))
         plan = Plan(call, duration, record, calls, dtmf, dtmf_info, transfer_to, attended)
@@ -81,17 +80,3 @@ def run(
                 await phone.stop()
 
         sys.exit(uvloop.run(work()) or 0)
-
-
-def _source(tone: float, play: Path | None) -> Callable[[int], array[int]] | None:
-    if play is not None:
-        samples = wav.read(play)
-
-        def from_file(position: int) -> array[int]:
-            frame = samples[position : position + FRAME_SAMPLES]
-            return frame + array("h", [0] * (FRAME_SAMPLES - len(frame)))
-
-        return from_file
-    if tone:
-        return lambda position: tones.sine(tone, FRAME_SAMPLES, start=position)
-    return lambda position: array("h", [0] * FRAME_SAMPLES)
