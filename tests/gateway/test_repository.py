@@ -16,8 +16,9 @@ from opx.gateway.records import BatchError, DeviceRecord, DeviceSpec, IcpSpec, N
 from opx.gateway.repository import MIGRATIONS, Repository
 from opx.gateway.tables import METADATA
 from opx.sip.digest import Algorithm, ha1
+from opx.store.errors import SecretsError
 from opx.store.migrations import migrate
-from opx.store.secrets import Sealer, SecretsError, load_key
+from opx.store.secrets import Sealer, load_key
 from support.gateway_store import REALM, SPEC, engine_in, opened, repository_in, stored_bytes, with_icp
 from support.postgres import DATABASES
 from support.together import run_together

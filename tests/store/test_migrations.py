@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from opx.store.engine import for_reading, open_engine
-from opx.store.migrations import DatabaseTooNew, is_behind, migrate
-from opx.store.place import DatabaseUnusable, Place
+from opx.store.errors import DatabaseTooNew, DatabaseUnusable
+from opx.store.migrations import is_behind, migrate
+from opx.store.place import Place
 from support.migration_scripts import COPYING, FAILING, FIRST, ORPHANING, scripts_of
 from support.together import run_together
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from opx.store.engine import for_reading, open_engine
-from opx.store.migrations import DatabaseTooNew, is_behind, migrate
-from opx.store.place import DatabaseUnusable
+from opx.store.errors import DatabaseTooNew, DatabaseUnusable
+from opx.store.migrations import is_behind, migrate
 from support.migration_scripts import COPYING, FAILING, FIRST, scripts_of
 from support.postgres import DATABASES
 from support.together import run_together

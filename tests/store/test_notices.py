@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from opx.store.engine import open_engine
+from opx.store.errors import DatabaseUnusable
 from opx.store.notices import BACKOFF_MIN, AnnouncingSession, ChangeFeed
-from opx.store.place import DatabaseUnusable, Place, PostgresAddress
+from opx.store.place import Place, PostgresAddress
 from support.postgres import PostgresServer, needs_postgres, running_server
 from support.programs import PATIENCE
 

@@ -11,7 +11,8 @@ from opx.config import ConfigError, parse_settings
 from opx.gateway.live_settings import at_once
 from opx.gateway.settings import GatewaySettings
 from opx.store.engine import is_new, open_engine
-from opx.store.place import DatabaseUnusable, Place, PostgresAddress, ServerPolicy, connect
+from opx.store.errors import DatabaseUnusable
+from opx.store.place import Place, PostgresAddress, ServerPolicy, connect
 from support.network import LoopbackNetwork
 from support.postgres import ROLE, PostgresServer, needs_postgres, running_server
 

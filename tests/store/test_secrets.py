@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opx.store.secrets import KEY_BYTES, Sealer, SecretsError, load_key
+from opx.store.errors import SecretsError
+from opx.store.secrets import KEY_BYTES, Sealer, load_key
 from support.together import run_together
 
 KEY = bytes(range(KEY_BYTES))

@@ -12,7 +12,8 @@ FIRST = """\
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0001", None
+revision = "0001"
+down_revision = None
 
 
 def upgrade():
@@ -29,7 +30,8 @@ COPYING = """\
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision = "0002"
+down_revision = "0001"
 
 
 def upgrade():
@@ -41,7 +43,8 @@ FAILING = """\
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision = "0002"
+down_revision = "0001"
 
 
 def upgrade():
@@ -51,7 +54,8 @@ def upgrade():
 ORPHANING = """\
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision = "0002"
+down_revision = "0001"
 
 
 def upgrade():

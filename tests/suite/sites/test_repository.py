@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
-from opx.store.secrets import SecretsError
+from opx.store.errors import SecretsError
 from opx.suite.sites.records import (
     Authorization,
     Conflict,
