@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opx.kept.bulletin import Hub, HubRooms, Member, tell
+from opx.kept.bulletin import Hub, Member, Rooms, tell
 
 
 class Ear:
@@ -50,7 +50,7 @@ async def test_what_one_publishes_all_others_hear_of_and_the_main_process_too(tm
 
 async def test_rooms_of_the_main_process_hear_of_one_another(tmp_path: Path) -> None:
     hub, main, other = Hub(tmp_path / "b.sock"), Ear(), Ear()
-    rooms = HubRooms(hub)
+    rooms = Rooms(hub)
     rooms.subscribe("phones", main)
     await hub.start()
     async with member(tmp_path / "b.sock", other) as one:

@@ -40,8 +40,11 @@ def quick_hasher() -> PasswordHasher:
 class Served(Protocol):
     """Any program's console, opened."""
 
-    app: ASGIApp
-    console: Console
+    @property
+    def app(self) -> ASGIApp: ...
+
+    @property
+    def console(self) -> Console: ...
 
 
 class Visitor:

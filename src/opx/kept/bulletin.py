@@ -112,20 +112,6 @@ class Hub(_Board):
                 member.write(line)
 
 
-class HubRooms:
-    """The bulletin for the rooms of the hub's own process, which hear what one of them publishes, too."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-
-    def subscribe(self, topic: str, handler: Handler) -> None:
-        self._hub.subscribe(topic, handler)
-
-    def publish(self, topic: str, keys: Sequence[str] = ()) -> None:
-        self._hub.publish(topic, keys)
-        self._hub.hear(topic, tuple(keys))
-
-
 class Member(_Board):
     """Another process's end. `start`, then `stop`; it comes back by itself when the hub went away."""
 
@@ -176,6 +162,20 @@ class Member(_Board):
         while line := await reader.readline():
             if line != b"\n":
                 self.hear(*_read(line))
+
+
+class Rooms:
+    """The bulletin for the rooms of a process, which hear what one of them publishes, too."""
+
+    def __init__(self, end: Hub | Member) -> None:
+        self._end = end
+
+    def subscribe(self, topic: str, handler: Handler) -> None:
+        self._end.subscribe(topic, handler)
+
+    def publish(self, topic: str, keys: Sequence[str] = ()) -> None:
+        self._end.publish(topic, keys)
+        self._end.hear(topic, tuple(keys))
 
 
 async def tell(path: Path, topic: str, keys: Sequence[str] = ()) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from opx.kept.bulletin import Hub, HubRooms
+from opx.kept.bulletin import Hub, Rooms
 from opx.kept.keeper import KeptProcess
 from opx.store.notices import ChangeFeed
 from opx.suite.connectors.reading import PbxReader
@@ -27,7 +27,7 @@ class SuiteService:
             self.bulletin = Hub(self.settings.bulletin)
             stack.push_async_callback(self.bulletin.stop)
             await self.bulletin.start()
-            rooms = HubRooms(self.bulletin)
+            rooms = Rooms(self.bulletin)
             self.reader = PbxReader(self.sites, rooms, self.settings.pbx_reading, self.settings.address)
             stack.push_async_callback(self.reader.stop)
             await self.reader.start()

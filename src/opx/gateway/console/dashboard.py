@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
@@ -17,21 +16,13 @@ from opx.gateway.control.protocol import Status
 from opx.web.authority import CertificateError
 from opx.web.certificates import CertificateInfo
 from opx.web.chart import chart
+from opx.web.concerns import Concern
 from opx.web.pages import MenuEntry, Room
 
 DAY = 86400.0
 BARS = 96
 """A quarter of an hour each."""
 REFUSALS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Concern:
-    """What needs attention, and where to look."""
-
-    kind: str
-    text: str
-    path: str
 
 
 def dashboard_room(desk: Desk) -> Room:
