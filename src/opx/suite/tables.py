@@ -6,6 +6,7 @@ from opx.suite.models import Base
 from opx.suite.provisioning import models as provisioning
 from opx.suite.sites import models as sites
 from opx.suite.syslog import models as syslog
+from opx.suite.users import models as users
 
-ROOMS = (CONSOLE, sites, handsets, syslog, provisioning)
+ROOMS = (CONSOLE, sites, handsets, syslog, provisioning, users)
 METADATA = Base.metadata
