@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from opx.suite.console.border_gateway import border_gateway_room
 from opx.suite.console.dashboard import dashboard_room
 from opx.suite.console.desk import Desk
+from opx.suite.console.pbxs import pbxs_room
 from opx.suite.console.phones import phones_room
 from opx.web.pages import Room
 from opx.web.people import people_room
@@ -16,6 +18,8 @@ def rooms(desk: Desk) -> list[Room]:
     return [
         dashboard_room(desk),
         phones_room(desk),
+        border_gateway_room(desk),
+        pbxs_room(desk),
         sign_in_room(desk.console),
         people_room(desk.console),
     ]

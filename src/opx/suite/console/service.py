@@ -3,14 +3,20 @@
 from contextlib import AsyncExitStack
 
 from opx.config import SettingsFile
-from opx.kept.bulletin import Member
+from opx.kept.bulletin import Member, Rooms
 from opx.suite.certificates import server_certificate
+from opx.suite.connectors.reading import PbxReader
 from opx.suite.console.desk import Desk
 from opx.suite.console.models import CONSOLE
+from opx.suite.console.pbx_menu import PbxMenu
 from opx.suite.console.rooms import TEMPLATES, rooms
+from opx.suite.gateway_link.exchange import TokenExchange
+from opx.suite.gateway_link.link import GatewayLink
 from opx.suite.opening import open_sites
+from opx.suite.provisioning.repository import ProvisioningRepository
 from opx.suite.settings import SuiteSettings
 from opx.suite.timeline import Timeline
+from opx.suite.users.repository import UserRepository
 from opx.web.console import Console
 from opx.web.passwords import PasswordHasher
 from opx.web.server import HttpsServer
@@ -43,10 +49,28 @@ class ConsoleService:
         engine = self.sites.engine
         stack.push_async_callback(engine.dispose)
         self.console = Console("opx-suite", engine, CONSOLE, settings.web.policy, self._hasher)
-        self.bulletin = Member(settings.bulletin)
-        stack.push_async_callback(self.bulletin.stop)
-        await self.bulletin.start()
-        desk = Desk(self.console, self.sites, Timeline(engine), self.bulletin, settings)
+        member = Member(settings.bulletin)
+        self.bulletin = Rooms(member)
+        link = GatewayLink(self.sites, self.bulletin, settings.address)
+        stack.push_async_callback(link.close)
+        menu = PbxMenu(self.sites, self.bulletin)
+        stack.push_async_callback(menu.stop)
+        await menu.start()
+        stack.push_async_callback(member.stop)
+        await member.start()
+        desk = Desk(
+            self.console,
+            self.sites,
+            Timeline(engine),
+            self.bulletin,
+            link,
+            TokenExchange(self.sites, self.bulletin, settings.address),
+            menu,
+            PbxReader(self.sites, self.bulletin, settings.pbx_reading, settings.address),
+            ProvisioningRepository(engine),
+            UserRepository(engine),
+            settings,
+        )
         self.console.serve("OPX Application Suite", settings.web_address, rooms(desk), [TEMPLATES])
         self.app = self.console.app
 

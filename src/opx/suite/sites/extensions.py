@@ -11,6 +11,7 @@ from opx.suite.sites.records import (
     Authorization,
     Credentials,
     ExtensionRecord,
+    ExtensionSpec,
     ReadExtension,
     SiteError,
     check_number,
@@ -60,6 +61,15 @@ def tick(row: SipExtension, teleworker: bool, sealer: Sealer) -> str:
     row.remote = teleworker
     _revised(row, before, record(row, sealer))
     return ""
+
+
+async def describe(session: AsyncSession, row: SipExtension, spec: ExtensionSpec) -> None:
+    """SiteError when the node is none of the PBX."""
+    nodes = list(await session.scalars(select(Node.id).where(Node.pbx_id == row.pbx_id)))
+    if spec.node_id is not None and spec.node_id not in nodes:
+        raise SiteError("is no node of this PBX", "node")
+    row.name, row.hot_desk = spec.name, spec.hot_desk
+    row.node_id = spec.node_id if spec.node_id is not None or len(nodes) != 1 else nodes[0]
 
 
 async def take_over(session: AsyncSession, pbx: Pbx, read: Sequence[ReadExtension], sealer: Sealer) -> int:

@@ -44,9 +44,10 @@ class GatewayRows:
         """What is known of a gateway at another address (certificate, tokens) is forgotten."""
         spec.check()
         async with self._writing() as session:
-            row = await _row(session)
-            if version is not None and version != (row.version or 0):
+            stored = await session.get(Gateway, 1)
+            if version is not None and version != (stored.version if stored is not None else 0):
                 raise Conflict("the gateway's settings were changed by somebody else meanwhile")
+            row = await _row(session)
             if (row.address, row.port) != (spec.address, spec.port):
                 row.fingerprint = row.offered_fingerprint = ""
                 _forget_token(row)

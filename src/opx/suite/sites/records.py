@@ -198,6 +198,23 @@ class ExtensionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtensionSpec:
+    """A SIP extension as it is typed by hand, of a PBX that nothing is read from. `node_id` None: its only node."""
+
+    pbx_id: int
+    number: str
+    name: str = ""
+    hot_desk: bool = False
+    node_id: int | None = None
+
+    def check(self) -> None:
+        """SiteError."""
+        check_number(self.number)
+        if len(self.name) > MAX_NAME:
+            raise SiteError(f"expected at most {MAX_NAME} characters", "name")
+
+
+@dataclass(frozen=True, slots=True)
 class ReadExtension:
     """An extension as a connector read it from its PBX. `node` is the address of its node, "" the PBX's only one."""
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
@@ -19,7 +19,9 @@ from opx.suite.sites.models import ClientLocation, Node, Pbx, SipExtension
 from opx.suite.sites.records import (
     Authorization,
     Conflict,
+    Credentials,
     ExtensionRecord,
+    ExtensionSpec,
     Locations,
     Missing,
     NodeRecord,
@@ -48,7 +50,17 @@ class ExtensionQuery:
     teleworker: bool | None = None
     hot_desk: bool | None = None
     present: bool | None = None
-    ids: Collection[int] | None = None
+    ids: Collection[int] | Select[int] | None = None
+    obstructed: bool = False
+    """Those alone that cannot be used through the gateway; see `ExtensionRecord.obstacle`."""
+    by_name: bool = False
+    """In the order of names instead of numbers."""
+    descending: bool = False
+
+    def order(self) -> list[ColumnElement[Any]]:
+        by_number = [func.length(SipExtension.number), SipExtension.number, SipExtension.id]
+        columns = [func.lower(SipExtension.name), *by_number] if self.by_name else by_number
+        return [column.desc() if self.descending else column.asc() for column in columns]
 
     def conditions(self) -> list[ColumnElement[bool]]:
         found: list[ColumnElement[bool]] = []
@@ -65,6 +77,9 @@ class ExtensionQuery:
                 found.append(column == wanted)
         if self.ids is not None:
             found.append(SipExtension.id.in_(self.ids))
+        if self.obstructed:
+            unknown = SipExtension.internal_password_sealed.is_(None)
+            found.append(or_(unknown, SipExtension.internal_name != SipExtension.number))
         return found
 
 
@@ -162,19 +177,69 @@ class SiteRepository:
     async def extensions(
         self, query: ExtensionQuery | None = None, limit: int | None = None, offset: int = 0
     ) -> tuple[list[ExtensionRecord], int]:
-        """A page of those that match in the order of their numbers, and how many match altogether."""
-        matching = select(SipExtension).where(*(query or ExtensionQuery()).conditions())
-        page = matching.order_by(func.length(SipExtension.number), SipExtension.number, SipExtension.id)
+        """A page of those that match in the order asked for, and how many match altogether."""
+        query = query or ExtensionQuery()
+        matching = select(SipExtension).where(*query.conditions())
+        page = matching.order_by(*query.order())
         async with self._reading() as session:
             total = await session.scalar(select(func.count()).select_from(matching.subquery()))
             rows = await session.scalars(page.limit(limit).offset(offset))
             return [extensions.record(row, self.sealer) for row in rows], total or 0
+
+    async def extension_ids(self, query: ExtensionQuery) -> list[int]:
+        """Of all that match, in the order asked for."""
+        async with self._reading() as session:
+            matching = select(SipExtension.id).where(*query.conditions()).order_by(*query.order())
+            return list(await session.scalars(matching))
+
+    async def extension_counts(self) -> dict[int, tuple[int, int]]:
+        """By PBX: how many extensions it has, and how many of them are teleworkers'."""
+        ticked = func.sum(case((SipExtension.remote, 1), else_=0))
+        counts = select(SipExtension.pbx_id, func.count(), ticked).group_by(SipExtension.pbx_id)
+        async with self._reading() as session:
+            return {pbx_id: (number, remote or 0) for pbx_id, number, remote in await session.execute(counts)}
 
     async def extension(self, extension_id: int) -> ExtensionRecord:
         """Missing."""
         async with self._reading() as session:
             row = await _row(session, SipExtension, extension_id, "SIP extension")
             return extensions.record(row, self.sealer)
+
+    async def add_extension(self, spec: ExtensionSpec, internal: Credentials | None = None) -> ExtensionRecord:
+        """One that is typed by hand, with what the PBX asks its phone for. SiteError."""
+        spec.check()
+        async with self._writing() as session:
+            await _row(session, Pbx, spec.pbx_id, "PBX")
+            same = select(SipExtension).where(SipExtension.pbx_id == spec.pbx_id, SipExtension.number == spec.number)
+            if await session.scalar(same) is not None:
+                raise SiteError(f"there is an extension {spec.number} already", "number")
+            row = SipExtension(pbx_id=spec.pbx_id, number=spec.number, present=True, remote=False, revision=1)
+            await extensions.describe(session, row, spec)
+            session.add(row)
+            await session.flush()
+            if internal is not None:
+                wish = Authorization(False, internal_name=internal.name, internal_password=internal.password)
+                wish.check()
+                extensions.authorize(row, wish, self.sealer)
+                await session.flush()
+            return extensions.record(row, self.sealer)
+
+    async def describe_extension(self, extension_id: int, spec: ExtensionSpec, version: int | None = None) -> None:
+        """Change an extension's name, kind and node; its number stays. SiteError, Conflict."""
+        spec.check()
+        async with self._writing() as session:
+            row = await _row(session, SipExtension, extension_id, "SIP extension")
+            _check_version(row.number, row.version, version)
+            await extensions.describe(session, row, spec)
+
+    async def delete_extension(self, extension_id: int, version: int | None = None) -> None:
+        """SiteError when the gateway is to have it, Conflict."""
+        async with self._writing() as session:
+            row = await _row(session, SipExtension, extension_id, "SIP extension")
+            _check_version(row.number, row.version, version)
+            if row.remote:
+                raise SiteError("it uses remote authorization credentials; untick that first")
+            await session.delete(row)
 
     async def authorize(
         self, extension_id: int, wish: Authorization, version: int | None = None
