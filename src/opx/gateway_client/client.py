@@ -94,8 +94,10 @@ class GatewayClient:
         icp_id: int | None = None,
         enabled: bool | None = None,
         text: str | None = None,
+        page: int | None = None,
     ) -> AsyncIterator[Device]:
-        """In the order of their ids, page by page. `text` stands anywhere in a user name or the description."""
+        """In the order of their ids, page by page of `page` entries. `text` stands anywhere in a user name or the
+        description."""
         return self._all(
             Device,
             "MBG/v1/devices",
@@ -104,6 +106,7 @@ class GatewayClient:
             icp_id=icp_id,
             enabled=enabled,
             q=text,
+            limit=page,
         )
 
     async def device(self, key: int) -> Device:

@@ -20,7 +20,8 @@ class Wish(BaseModel):
 
 
 class Server(Read):
-    """The gateway. Times are seconds since 1970."""
+    """The gateway. Times are seconds since 1970; `page_size` and `bulk_size` are the most entries of a page and of a
+    bulk write, on the safe side for gateways that do not tell."""
 
     product: str
     version: str
@@ -30,6 +31,8 @@ class Server(Read):
     outside_address: str
     sip_port: int
     time: int
+    page_size: int | None = None
+    bulk_size: int = 100
 
 
 class TokenInfo(Read):

@@ -8,7 +8,9 @@ from opx.kept.keeper import KeptProcess
 from opx.store.notices import ChangeFeed
 from opx.suite.connectors.reading import PbxReader
 from opx.suite.opening import open_sites
+from opx.suite.provisioning.service import Provisioning
 from opx.suite.settings import SuiteSettings
+from opx.suite.timeline import Timeline
 
 
 class SuiteService:
@@ -31,6 +33,11 @@ class SuiteService:
             self.reader = PbxReader(self.sites, rooms, self.settings.pbx_reading, self.settings.address)
             stack.push_async_callback(self.reader.stop)
             await self.reader.start()
+            self.provisioning = Provisioning(
+                self.sites, Timeline(self.sites.engine), rooms, self.settings.provisioning, self.settings.address
+            )
+            stack.push_async_callback(self.provisioning.stop)
+            await self.provisioning.start()
             if self.settings.database_place.server is not None:
                 feed = ChangeFeed(self.settings.database_place, self._changed_elsewhere)
                 await feed.start()

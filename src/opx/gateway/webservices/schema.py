@@ -40,6 +40,8 @@ class ServerView(BaseModel):
     inside_address: str
     outside_address: str
     sip_port: int = Field(description="Where phones outside reach SIP")
+    page_size: int = Field(description="Most entries of a page")
+    bulk_size: int = Field(description="Most entries of a bulk write")
     time: int = Field(description="Seconds since 1970")
 
 

@@ -18,7 +18,7 @@ from opx.gateway.webservices.records import MANAGE_TOKEN, Actor, FinalRecord, Ne
 from opx.gateway.webservices.schema import ServerView, TokenView
 from opx.gateway.webservices.service import WebServices
 
-COMPATIBILITY_LEVEL = 11
+COMPATIBILITY_LEVEL = 12
 """The guide asks for 10 and up; it rises when resources get new abilities."""
 
 
@@ -86,6 +86,8 @@ def base_routes(service: WebServices, server: ServerFacts) -> APIRouter:
                 "inside_address": server.inside,
                 "outside_address": server.outside,
                 "sip_port": server.sip_port,
+                "page_size": service.repository.settings.page_size,
+                "bulk_size": service.repository.settings.bulk_size,
                 "time": int(time.time()),
             }
         )

@@ -131,6 +131,18 @@ class ProvisioningRepository:
             rows = await connection.execute(select(Provision))
             return {record.extension_id: record for record in map(_record, rows)}
 
+    async def gone(self, ids: Iterable[int]) -> set[int]:
+        """Those of the extensions that the suite has no more."""
+        missing = set(ids)
+        wanted = list(missing)
+        async with self._reading.connect() as connection:
+            for step in range(0, len(wanted), IDS_AT_ONCE):
+                part = wanted[step : step + IDS_AT_ONCE]
+                missing.difference_update(
+                    await connection.scalars(select(SipExtension.id).where(SipExtension.id.in_(part)))
+                )
+        return missing
+
     async def save_in(
         self, connection: AsyncConnection, records: Iterable[Provisioned], gone: Sequence[int] = ()
     ) -> None:
