@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from opx.alarms import Alarm
 from opx.gateway.control.protocol import (
     AskCall,
     AskCalls,
@@ -27,7 +28,6 @@ from opx.gateway.control.protocol import (
     TryAlarm,
 )
 from opx.gateway.control.server import ControlServer, Handler
-from opx.gateway.faults.alarms import Alarm
 from opx.gateway.faults.masking import mask
 from opx.gateway.faults.messages import CallTrace, SipMessage, pack, to_wire
 from opx.gateway.faults.records import CallRecord

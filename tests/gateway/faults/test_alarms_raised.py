@@ -1,7 +1,7 @@
 """Alarms: raised once, cleared when it lasts, and what there is alarm for."""
 
+from opx.alarms import MAX_STANDING, Alarm, AlarmBoard
 from opx.gateway.control.lag import LagMeter
-from opx.gateway.faults.alarms import MAX_STANDING, Alarm, AlarmBoard
 from opx.gateway.faults.records import CallRecord
 from opx.gateway.faults.watch import PORTS_QUIET, Watch, WatchPolicy
 from opx.gateway.signalling.signalling import SignallingPolicy

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from opx.alarms import Alarm
 from opx.gateway.commands import app
-from opx.gateway.faults.alarms import Alarm
 from opx.gateway.faults.repository import FaultsRepository
 from support.gateway_store import engine_in, opened
 from support.live import LiveSite, live_site

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from opx.alarms import Alarm
 from opx.gateway.control.protocol import MediaFigures, StreamFigures
-from opx.gateway.faults.alarms import Alarm
 from opx.gateway.faults.messages import CallTrace, pack
 from opx.gateway.faults.records import CallRecord
 from opx.gateway.faults.repository import CallQuery, FaultsRepository, Keeping, PackedLadder

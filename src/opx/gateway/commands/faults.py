@@ -13,6 +13,7 @@ from opx.gateway.commands.common import CONFIG, ConfigOption, settings_of, with_
 from opx.gateway.control.client import ControlClient
 from opx.gateway.control.protocol import CallDetails, ControlError, StreamFigures
 from opx.gateway.faults import pcap, spreadsheet
+from opx.gateway.faults.kinds import KINDS
 from opx.gateway.faults.ladder import ladder
 from opx.gateway.faults.messages import CallTrace, from_wire
 from opx.gateway.faults.records import CallRecord
@@ -96,7 +97,8 @@ def alarms(
     async def work(repository: Repository) -> list[tuple[str, ...]]:
         found, _ = await FaultsRepository(repository.engine).alarms(standing=not all_, limit=1000)
         return [
-            (_when(alarm.raised_at), _when(alarm.cleared_at) or "stands", alarm.title, alarm.cause) for alarm in found
+            (_when(alarm.raised_at), _when(alarm.cleared_at) or "stands", alarm.title(KINDS), alarm.cause)
+            for alarm in found
         ]
 
     print_table(("Raised", "Cleared", "Alarm", "Cause"), with_repository(settings, work))

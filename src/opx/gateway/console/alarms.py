@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request, Response
 from opx.gateway.console.desk import Desk
 from opx.gateway.console.live import status_of
 from opx.gateway.control.protocol import Control, ControlError
+from opx.gateway.faults.kinds import KINDS
 from opx.gateway.faults.repository import FaultsRepository
 from opx.web.listing import Listing, ListQuery
 from opx.web.pages import MenuEntry, Room
@@ -26,6 +27,7 @@ def alarms_room(desk: Desk) -> Room:
             request,
             "alarms.html",
             listing=Listing(query, rows, total),
+            kinds=KINDS,
             health=await status_of(desk.control),
             deliveries=await _deliveries(desk.control),
             events=await desk.repository.timeline(None, EVENTS),

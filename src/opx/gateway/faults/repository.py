@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from opx.alarms import Alarm
 from opx.gateway.control.protocol import MediaFigures
-from opx.gateway.faults.alarms import Alarm
 from opx.gateway.faults.messages import CallTrace, unpack
 from opx.gateway.faults.models import AlarmRow, CallRow, LadderRow
 from opx.gateway.faults.records import COLUMNS, CallRecord

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from opx.alarms import Alarm, AlarmBoard
 from opx.gateway.certificates import near_expiry
 from opx.gateway.control.lag import LagMeter
 from opx.gateway.control.live import LiveView
@@ -26,8 +27,8 @@ from opx.gateway.control.protocol import (
     TryAlarm,
 )
 from opx.gateway.control.server import Handler
-from opx.gateway.faults.alarms import KINDS, Alarm, AlarmBoard
 from opx.gateway.faults.courier import Courier, Item, envelope
+from opx.gateway.faults.kinds import KINDS
 from opx.gateway.faults.messages import masked, pack, to_wire
 from opx.gateway.faults.recorder import CallMessages, CallRecorder, RecordPolicy
 from opx.gateway.faults.records import CallRecord
@@ -202,7 +203,7 @@ class Faults:
             self._writer.add(messages)
 
     def _on_alarm(self, state: str, alarm: Alarm) -> None:
-        log.warning("alarm %s: %s (%s)", state, alarm.title, alarm.cause, extra={"alarm": alarm.kind})
+        log.warning("alarm %s: %s (%s)", state, alarm.title(KINDS), alarm.cause, extra={"alarm": alarm.kind})
         self._writer.add(alarm)
         if alarm.kind != "delivery-failing" and self._couriers:
             self._later(self._tell(state, alarm))
@@ -266,7 +267,7 @@ def _item(state: str, alarm: Alarm) -> Item:
         "state": state,
         "kind": alarm.kind,
         "subject": alarm.subject,
-        "title": alarm.title,
+        "title": alarm.title(KINDS),
         "cause": alarm.cause,
         "raised_at": alarm.raised_at,
         "cleared_at": alarm.cleared_at,

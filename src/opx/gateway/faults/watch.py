@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from opx.alarms import AlarmBoard
 from opx.gateway.control.lag import LagMeter
-from opx.gateway.faults.alarms import AlarmBoard
 from opx.gateway.faults.records import CallRecord
 from opx.gateway.signalling.call import NO_PORTS
 from opx.gateway.signalling.nodes import Health

@@ -10,19 +10,6 @@ from dataclasses import dataclass, replace
 
 from opx.sip.entropy import random_hex
 
-KINDS: Mapping[str, str] = {
-    "icp-unreachable": "No node of the ICP answers",
-    "registration-refused": "A device is refused again and again",
-    "licences-exhausted": "All teleworker licences are in use",
-    "media-ports-exhausted": "A call found no free media port",
-    "certificate-expiring": "A certificate expires soon",
-    "token-expiring": "A web services token expires soon",
-    "forwarding-not-in-force": "Port forwarding is not in force as wanted",
-    "database-unwritable": "The database cannot be written",
-    "overloaded": "Signalling is overloaded",
-    "delivery-failing": "Alarms or records cannot be delivered",
-}
-"""What there can be alarm for, in words."""
 MAX_STANDING = 1000
 """Alarms that stand at the same time; beyond, the log says so once and no further ones are raised."""
 
@@ -44,10 +31,9 @@ class Alarm:
     def stands(self) -> bool:
         return self.cleared_at == 0.0
 
-    @property
-    def title(self) -> str:
-        """What it is, in words."""
-        what = KINDS.get(self.kind, self.kind)
+    def title(self, kinds: Mapping[str, str]) -> str:
+        """What it is, in the words that the program has for its kinds."""
+        what = kinds.get(self.kind, self.kind)
         return f"{what}: {self.subject}" if self.subject else what
 
 
