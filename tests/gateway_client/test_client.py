@@ -191,7 +191,11 @@ async def test_port_forwarding_rules_and_origins_are_typed(site: WebSite, client
     origin = await client.origin(("10.0.0.1", 40123), ("10.0.0.10", 8202))
     assert origin is not None and (origin.address, origin.port) == ("198.51.100.7", 51000)
     assert await client.origin(("10.0.0.1", 1)) is None
+    many = [(("10.0.0.1", port), ("10.0.0.10", 8202)) for port in (1, 40123)]
+    assert await client.origins(many) == [None, origin]
     site.forwards.running = False
+    with pytest.raises(errors.Stopped):
+        await client.origins(many)
     with pytest.raises(errors.Stopped):
         await client.origin(("10.0.0.1", 40123))
 

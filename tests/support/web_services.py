@@ -150,6 +150,11 @@ class MemoryForwards:
             raise OriginUnknown("port forwarding is not running")
         return self.origins.get((protocol, *source))
 
+    async def origins_of(
+        self, protocol: str, asked: Sequence[tuple[tuple[str, int], tuple[str, int]]]
+    ) -> list[OriginState | None]:
+        return [await self.origin(protocol, source, host) for source, host in asked]
+
     def _seen(self, state: ForwardState, version: int) -> None:
         if state.version != version:
             raise ForwardOutdated("this rule was changed meanwhile")

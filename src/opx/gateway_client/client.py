@@ -174,6 +174,21 @@ class GatewayClient:
         except NotFound:
             return None
 
+    async def origins(
+        self, connections: Sequence[tuple[tuple[str, int], tuple[str, int]]], protocol: Literal["TCP", "UDP"] = "TCP"
+    ) -> list[Origin | None]:
+        """The same of many connections, at most 500, each by its source and the server's address and port."""
+        asked = [
+            {"address": source[0], "port": source[1], "host": own[0], "host_port": own[1]}
+            for source, own in connections
+        ]
+        body = {"protocol": protocol, "connections": asked}
+        answer = read(await self._ask("POST", "OPX/v1/forwards/origins", body=body))
+        items = answer.get("items") if isinstance(answer, dict) else None
+        if not isinstance(items, list) or len(items) != len(asked):
+            raise NotUnderstood(f"the answer does not hold {len(asked)} items")
+        return [_valid(Origin, item) if item is not None else None for item in items]
+
     # --- helpers
 
     async def _ask(self, method: str, path: str, **known: Any) -> httpx.Response:

@@ -57,6 +57,8 @@ async def test_the_host_sees_the_inside_address_and_origin_gives_the_outside_one
     assert await rig.driver.origin(Protocol.TCP, source, (rig.hosts.host, 8185)) == expected
     assert await rig.driver.origin(Protocol.TCP, source, None) == expected
     assert await rig.driver.origin(Protocol.UDP, source, None) is None
+    asked = [((source[0], 1), (rig.hosts.host, 8185)), (source, (rig.hosts.host, 8185)), (source, (rig.hosts.host, 1))]
+    assert await rig.driver.origins(Protocol.TCP, asked) == [None, expected, None]
     assert await rig.driver.origin(Protocol.TCP, (source[0], source[1] ^ 1), None) is None
     await send(client, b"question")
     assert await receive(server) == b"question"

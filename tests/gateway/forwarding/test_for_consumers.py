@@ -57,6 +57,8 @@ async def test_a_rule_of_a_consumer_is_in_force_when_it_is_answered(office: Offi
     address, port = client.getsockname()
     assert await forwards.origin("TCP", source, (office.hosts.host, 8185)) == OriginState(address, port, 8185, made.id)
     assert await forwards.origin("UDP", source, None) is None
+    many = [(source, (office.hosts.host, 8185)), ((source[0], 1), (office.hosts.host, 8185))]
+    assert await forwards.origins_of("TCP", many) == [OriginState(address, port, 8185, made.id), None]
     changed = await forwards.change(made.id, 1, replace(wish(office), snat=False))
     assert (changed.version, changed.in_force) == (2, False)
     assert "nftables driver" in changed.trouble and "teleworkers" in changed.warnings[0]

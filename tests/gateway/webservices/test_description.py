@@ -59,6 +59,7 @@ OPERATIONS = [
     "listRegistrations",
     "listForwards",
     "findOrigin",
+    "findOrigins",
     "readForward",
     "createForward",
     "changeForward",

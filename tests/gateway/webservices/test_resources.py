@@ -102,12 +102,19 @@ def test_the_guides_permissions_tell_no_phone_and_see_no_forward(api: Api) -> No
         ("GET", f"/OPX/v1/devices/{device}/registrations", {}),
         ("GET", "/OPX/v1/forwards", {}),
         ("GET", "/OPX/v1/forwards/origin?address=10.0.0.1&port=4000", {}),
+        ("POST", "/OPX/v1/forwards/origins", {"json": ORIGINS}),
     ):
         assert api.error(method, path, **body) == (403, "permission_missing")
 
 
 # --- port forwarding
 
+ORIGINS: dict[str, list[dict[str, object]]] = {
+    "connections": [
+        {"address": "10.0.0.1", "port": 40123, "host": "10.0.0.10", "host_port": 8202},
+        {"address": "10.0.0.1", "port": 40124, "host": "10.0.0.10", "host_port": 8202},
+    ]
+}
 RULE = {"protocol": "TCP", "ports": "8185", "host": "10.0.0.10"}
 
 
@@ -147,6 +154,18 @@ def test_the_origin_of_a_forwarded_connection_is_told(full: Api) -> None:
     forwards.running = False
     del query["host"]
     assert full.error("GET", "/OPX/v1/forwards/origin", params=query) == (503, "not_known")
+
+
+def test_the_origins_of_many_connections_are_told_at_once(full: Api) -> None:
+    forwards = full.site.forwards
+    forwards.origins["TCP", "10.0.0.1", 40123] = OriginState("198.51.100.7", 51000, 8202, 1)
+    found = full("POST", "/OPX/v1/forwards/origins", json=ORIGINS).json()["items"]
+    assert found == [{"address": "198.51.100.7", "port": 51000, "outside_port": 8202, "rule": 1}, None]
+    for connections in ([], ORIGINS["connections"][:1] * 501, [{"address": "10.0.0.1", "port": 1}]):
+        wrong = full.error("POST", "/OPX/v1/forwards/origins", json={"connections": connections})
+        assert wrong == (422, "not_allowed")
+    forwards.running = False
+    assert full.error("POST", "/OPX/v1/forwards/origins", json=ORIGINS) == (503, "not_known")
 
 
 @pytest.mark.parametrize("query", ["usernme=tw1", "limit=1&limit=2", "set_username=tw1&set_username=tw2", "=x"])

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import logging
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from opx.gateway.control.forwards import AskForwards, AskOrigin, ForwardsLive, OriginFound
+from opx.gateway.control.forwards import AskForwards, AskOrigin, AskOrigins, ForwardsLive, OriginFound, OriginsFound
 from opx.gateway.control.protocol import (
     MAX_ANSWER,
     PAGE,
@@ -108,6 +109,15 @@ class ControlClient:
         self, address: str, port: int, *, host: tuple[str, int] | None = None, protocol: Literal["TCP", "UDP"] = "TCP"
     ) -> OriginFound:
         return await self._ask(AskOrigin(address=address, port=port, host=host, protocol=protocol), OriginFound)
+
+    async def origins(
+        self,
+        connections: Sequence[tuple[tuple[str, int], tuple[str, int]]],
+        *,
+        protocol: Literal["TCP", "UDP"] = "TCP",
+    ) -> tuple[OriginFound, ...]:
+        question = AskOrigins(connections=tuple(connections), protocol=protocol)
+        return (await self._ask(question, OriginsFound)).items
 
     async def hang_up(self, call_id: str, reason: str) -> None:
         await self._ask(HangUp(call_id=call_id, reason=reason), Done, once=True)

@@ -1,11 +1,15 @@
 """What can be asked of port forwarding in the running gateway."""
 
+from collections.abc import Sequence
 from typing import Literal
 from typing import Protocol as Interface
 
 from pydantic import Field
 
 from opx.gateway.control.protocol import Control, Part, Question
+
+MAX_ORIGINS = 1000
+"""Connections asked for at once; a question of so many fits into a line."""
 
 
 class AskForwards(Question):
@@ -55,6 +59,14 @@ class AskOrigin(Question):
     protocol: Literal["TCP", "UDP"] = "TCP"
 
 
+class AskOrigins(Question):
+    """The same of many connections at once, each by its source and its host's own address and port."""
+
+    name = "origins"
+    connections: tuple[tuple[tuple[str, int], tuple[str, int]], ...] = Field(max_length=MAX_ORIGINS)
+    protocol: Literal["TCP", "UDP"] = "TCP"
+
+
 class OriginFound(Part):
     """The outside source, and the port of the gateway that it called; not `known`: there is none, or several."""
 
@@ -65,6 +77,12 @@ class OriginFound(Part):
     forward_id: int | None = None
 
 
+class OriginsFound(Part):
+    """In the order of the question."""
+
+    items: tuple[OriginFound, ...]
+
+
 class ForwardingControl(Control, Interface):
     """The running gateway with its port forwarding. Every method raises ControlError."""
 
@@ -72,3 +90,9 @@ class ForwardingControl(Control, Interface):
     async def origin(
         self, address: str, port: int, *, host: tuple[str, int] | None = None, protocol: Literal["TCP", "UDP"] = "TCP"
     ) -> OriginFound: ...
+    async def origins(
+        self,
+        connections: Sequence[tuple[tuple[str, int], tuple[str, int]]],
+        *,
+        protocol: Literal["TCP", "UDP"] = "TCP",
+    ) -> tuple[OriginFound, ...]: ...

@@ -5,13 +5,15 @@ import asyncio
 from opx.gateway.control.forwards import (
     AskForwards,
     AskOrigin,
+    AskOrigins,
     ForwardLive,
     ForwardsLive,
     OriginFound,
+    OriginsFound,
 )
 from opx.gateway.control.protocol import NotAllowed
 from opx.gateway.control.server import Handler
-from opx.gateway.forwarding.interface import ForwardingError
+from opx.gateway.forwarding.interface import ForwardingError, Origin
 from opx.gateway.forwarding.reconciler import ForwardStatus
 from opx.gateway.forwarding.rules import Protocol
 from opx.gateway.forwarding.service import Forwarding
@@ -29,6 +31,7 @@ class ForwardingDesk:
         return {
             AskForwards.name: Handler(AskForwards, self._forwards),
             AskOrigin.name: Handler(AskOrigin, self._origin),
+            AskOrigins.name: Handler(AskOrigins, self._origins),
         }
 
     async def _forwards(self, question: AskForwards) -> ForwardsLive:
@@ -49,15 +52,22 @@ class ForwardingDesk:
             )
         except ForwardingError as error:
             raise NotAllowed(str(error)) from None
-        if found is None:
-            return OriginFound(known=False)
-        return OriginFound(
-            known=True,
-            address=found.address,
-            port=found.port,
-            outside_port=found.outside_port,
-            forward_id=found.key,
-        )
+        return _origin(found)
+
+    async def _origins(self, question: AskOrigins) -> OriginsFound:
+        try:
+            found = await self._forwarding.origins(question.connections, Protocol(question.protocol))
+        except ForwardingError as error:
+            raise NotAllowed(str(error)) from None
+        return OriginsFound(items=tuple(_origin(one) for one in found))
+
+
+def _origin(found: Origin | None) -> OriginFound:
+    if found is None:
+        return OriginFound(known=False)
+    return OriginFound(
+        known=True, address=found.address, port=found.port, outside_port=found.outside_port, forward_id=found.key
+    )
 
 
 def _live(one: ForwardStatus) -> ForwardLive:

@@ -79,6 +79,9 @@ class Origin:
     key: int | None
 
 
+AskedOrigin = tuple[Address, Address | None]
+
+
 def only_one(found: Sequence[Origin]) -> Origin | None:
     """The origin, where it is beyond doubt."""
     return found[0] if len({(one.address, one.port) for one in found}) == 1 else None
@@ -116,3 +119,6 @@ class ForwardingDriver(Interface):
         `host` is the address and port that it came to; without it a `source` that several connections share, which
         have not the same origin, is nobody's. ForwardingError.
         """
+
+    async def origins(self, protocol: Protocol, asked: Sequence[AskedOrigin]) -> list[Origin | None]:
+        """The same of many connections at once, each by its `source` and `host`, in their order. ForwardingError."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from opx.gateway.forwarding.checking import Site
 from opx.gateway.forwarding.interface import (
     Address,
+    AskedOrigin,
     ForwardingDriver,
     ForwardingError,
     ForwardingPolicy,
@@ -113,9 +114,14 @@ class Forwarding:
         `host` is the address and port that it came to, which makes the answer certain: one source port may lead to
         several hosts. None when there is no such connection, or several. ForwardingError when it cannot be known now.
         """
+        (found,) = await self.origins([((address, port), host)], protocol)
+        return found
+
+    async def origins(self, asked: Sequence[AskedOrigin], protocol: Protocol = Protocol.TCP) -> list[Origin | None]:
+        """The same of many connections, each by its source and host, in their order. ForwardingError."""
         if self._driver is None:
             raise ForwardingError(self._problem or "port forwarding does not run")
-        return await self._driver.origin(protocol, (address, port), host)
+        return await self._driver.origins(protocol, asked)
 
     # --- keeping
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
-from opx.gateway.control.forwards import ForwardingControl, ForwardLive
+from opx.gateway.control.forwards import ForwardingControl, ForwardLive, OriginFound
 from opx.gateway.control.protocol import ControlError
 from opx.gateway.forwarding.checking import warnings
 from opx.gateway.forwarding.repository import ForwardRepository
@@ -52,9 +52,16 @@ class KeptForwards:
             found = await self._control.origin(*source, host=host, protocol="UDP" if protocol == "UDP" else "TCP")
         except ControlError as error:
             raise OriginUnknown(str(error)) from None
-        if not found.known:
-            return None
-        return OriginState(found.address, found.port, found.outside_port, found.forward_id)
+        return _origin(found)
+
+    async def origins_of(
+        self, protocol: str, asked: Sequence[tuple[tuple[str, int], tuple[str, int]]]
+    ) -> list[OriginState | None]:
+        try:
+            found = await self._control.origins(asked, protocol="UDP" if protocol == "UDP" else "TCP")
+        except ControlError as error:
+            raise OriginUnknown(str(error)) from None
+        return [_origin(one) for one in found]
 
     async def _taken_over(self, rule: Forward) -> ForwardState:
         trouble = await self._tell()
@@ -123,3 +130,9 @@ async def _translated(work: Awaitable[T]) -> T:
         raise ForwardOutdated(str(error)) from None
     except RepositoryError as error:
         raise ForwardRefused(str(error), error.field) from None
+
+
+def _origin(found: OriginFound) -> OriginState | None:
+    if not found.known:
+        return None
+    return OriginState(found.address, found.port, found.outside_port, found.forward_id)

@@ -23,11 +23,20 @@ from opx.gateway.webservices.ports import (
     ForwardState,
     ForwardUnknown,
     ForwardWish,
+    OriginState,
     OriginUnknown,
 )
 from opx.gateway.webservices.problems import Refused, etag
 from opx.gateway.webservices.records import FORWARDS, ORIGIN, Permission
-from opx.gateway.webservices.schema import MAX_ID, ForwardBody, ForwardList, ForwardView, OriginView
+from opx.gateway.webservices.schema import (
+    MAX_ID,
+    ForwardBody,
+    ForwardList,
+    ForwardView,
+    OriginList,
+    OriginsBody,
+    OriginView,
+)
 
 Key = Annotated[int, Path(ge=1, le=MAX_ID)]
 Address = Annotated[str, Query(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$")]
@@ -67,7 +76,21 @@ def forward_routes(forwards: Forwards, audit: AuditLog) -> APIRouter:
             raise Refused(503, "not_known", str(error)) from None
         if origin is None:
             raise Refused(404, "not_found", "no forwarded connection comes from there")
-        return OriginView(address=origin.address, port=origin.port, outside_port=origin.outside_port, rule=origin.rule)
+        return _origin(origin)
+
+    @router.post("/origins", operation_id="findOrigins", responses=problems(403, 503))
+    async def find_origins(body: OriginsBody, caller: Calling) -> OriginList:
+        """The same of many connections at once, for a server whose clients all come at the same time.
+
+        Nothing is changed by it, so reading is all that the consumer must be permitted.
+        """
+        caller.needs(ORIGIN, Permission.READ)
+        asked = [((one.address, one.port), (one.host, one.host_port)) for one in body.connections]
+        try:
+            found = await forwards.origins_of(body.protocol, asked)
+        except OriginUnknown as error:
+            raise Refused(503, "not_known", str(error)) from None
+        return OriginList(items=[_origin(one) if one is not None else None for one in found])
 
     @router.get(
         "/{key}",
@@ -155,6 +178,10 @@ def _view(state: ForwardState) -> ForwardView:
         trouble=state.trouble,
         warnings=list(state.warnings),
     )
+
+
+def _origin(origin: OriginState) -> OriginView:
+    return OriginView(address=origin.address, port=origin.port, outside_port=origin.outside_port, rule=origin.rule)
 
 
 def _said(state: ForwardState) -> str:

@@ -103,3 +103,8 @@ class Forwards(Protocol):
 
         OriginUnknown.
         """
+
+    async def origins_of(
+        self, protocol: str, asked: Sequence[tuple[tuple[str, int], tuple[str, int]]]
+    ) -> Sequence[OriginState | None]:
+        """The same of many connections, each by its source and its host, in their order. OriginUnknown."""

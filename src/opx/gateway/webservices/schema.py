@@ -9,8 +9,12 @@ from opx.gateway.records import MAX_DESCRIPTION, MAX_NAME, MAX_NODES, MAX_PASSWO
 MAX_ID = 2**31 - 1
 """What a database's integer holds."""
 
+MAX_ORIGINS = 500
+"""Connections asked for at once."""
+
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Ipv4 = Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$")]
 Transport = Literal["UDP", "TCP"]
 Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-_.!~*'()&=+$,;?/]{1,128}$")]
 Password = Annotated[SecretStr, Field(max_length=MAX_PASSWORD, json_schema_extra={"writeOnly": True})]
@@ -225,3 +229,23 @@ class OriginView(BaseModel):
     port: int
     outside_port: int
     rule: int | None
+
+
+class OriginQuestion(Part):
+    """A connection as its server sees it: where it seems to come from, and the server's own address and port."""
+
+    address: Ipv4
+    port: Port
+    host: Ipv4
+    host_port: Port
+
+
+class OriginsBody(Part):
+    protocol: Literal["TCP", "UDP"] = "TCP"
+    connections: list[OriginQuestion] = Field(min_length=1, max_length=MAX_ORIGINS)
+
+
+class OriginList(BaseModel):
+    """In the order of the connections; null where the gateway has forwarded none from there."""
+
+    items: list[OriginView | None]

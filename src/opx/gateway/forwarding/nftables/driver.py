@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from opx.gateway.forwarding.interface import (
     Address,
+    AskedOrigin,
     ForwardingError,
     ForwardingPolicy,
     Origin,
@@ -111,7 +112,11 @@ class NftablesDriver:
         return found
 
     async def origin(self, protocol: Protocol, source: Address, host: Address | None) -> Origin | None:
-        return await asyncio.to_thread(self._origin, protocol, source, host)
+        (found,) = await self.origins(protocol, [(source, host)])
+        return found
+
+    async def origins(self, protocol: Protocol, asked: Sequence[AskedOrigin]) -> list[Origin | None]:
+        return await asyncio.to_thread(self._origins, protocol, asked)
 
     # --- the table
 
@@ -200,22 +205,24 @@ class NftablesDriver:
                     counted[key] += 1
         return counted
 
-    def _origin(self, protocol: Protocol, source: Address, host: Address | None) -> Origin | None:
-        with Conntrack() as table:
-            if host is not None:
-                one = table.by_reply(Tuple(protocol, host, source))
-                entries = [one] if one is not None else []
-            else:
-                entries = [
-                    entry
-                    for entry in table.all(only_dnat=True)
-                    if entry.original.protocol is protocol and entry.seen_from == source
-                ]
+    def _origins(self, protocol: Protocol, asked: Sequence[AskedOrigin]) -> list[Origin | None]:
         outside = str(self._policy.outside)
-        return only_one(
-            [
-                Origin(*entry.original.source, entry.original.destination[1], self._key(entry.original))
-                for entry in entries
-                if entry.original.destination[0] == outside and entry.target != entry.original.destination
-            ]
-        )
+        found: list[Origin | None] = []
+        with Conntrack() as table:
+            for source, host in asked:
+                if host is not None:
+                    one = table.by_reply(Tuple(protocol, host, source))
+                    entries = [one] if one is not None else []
+                else:
+                    entries = [
+                        entry
+                        for entry in table.all(only_dnat=True)
+                        if entry.original.protocol is protocol and entry.seen_from == source
+                    ]
+                origins = [
+                    Origin(*entry.original.source, entry.original.destination[1], self._key(entry.original))
+                    for entry in entries
+                    if entry.original.destination[0] == outside and entry.target != entry.original.destination
+                ]
+                found.append(only_one(origins))
+        return found

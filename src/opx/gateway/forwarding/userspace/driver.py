@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from opx.gateway.forwarding.interface import Address, Origin, Traffic, WantedRoute, only_one
+from opx.gateway.forwarding.interface import Address, AskedOrigin, Origin, Traffic, WantedRoute, only_one
 from opx.gateway.forwarding.rules import Protocol, Route
 from opx.gateway.forwarding.userspace.link import WorkerLink
 from opx.gateway.forwarding.userspace.wire import (
@@ -84,11 +84,17 @@ class UserspaceDriver:
         return total
 
     async def origin(self, protocol: Protocol, source: Address, host: Address | None) -> Origin | None:
-        found: list[Origin] = []
+        (found,) = await self.origins(protocol, [(source, host)])
+        return found
+
+    async def origins(self, protocol: Protocol, asked: Sequence[AskedOrigin]) -> list[Origin | None]:
+        found: list[list[Origin]] = [[] for _ in asked]
         for link in self._links:
             if link.alive:
-                found += origins_of(await link.ask("origins", protocol=protocol.value, source=source, host=host))
-        return only_one(found)
+                answers = await link.ask("origins", protocol=protocol.value, asked=asked)
+                for place, values in zip(found, answers, strict=True):
+                    place += origins_of(values)
+        return [only_one(place) for place in found]
 
     def _lost(self) -> None:
         log.error("a forwarding worker ended; its connections with it. It is started again")

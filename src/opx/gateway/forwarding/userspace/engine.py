@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from opx.gateway.forwarding.interface import Origin, Traffic, WantedRoute
+from opx.gateway.forwarding.interface import Address, AskedOrigin, Origin, Traffic, WantedRoute
 from opx.gateway.forwarding.rules import Protocol, Route
 from opx.gateway.forwarding.userspace.limits import ConnectionLimits, SourceFilter, Tally
 from opx.gateway.forwarding.userspace.loop import Loop
@@ -24,7 +24,6 @@ MAX_DATAGRAM = 65536
 TICK_MIN, TICK_MAX = 0.05, 5.0
 """Seconds between two looks for what is idle: a quarter of the shortest limit, within these."""
 
-Address = tuple[str, int]
 Connection = Relay | Flow
 
 
@@ -84,16 +83,21 @@ class Engine:
             for key, tally in ((key, one.tally) for key, one in self._routes.items())
         }
 
-    def origins(self, protocol: Protocol, source: Address, host: Address | None) -> list[Origin]:
-        """All that fit."""
-        found = []
+    def origins(self, protocol: Protocol, asked: Sequence[AskedOrigin]) -> list[list[Origin]]:
+        """For each that is asked for all that fit. Connections are gone through once, however many are asked for."""
+        wanted = {source for source, _ in asked}
+        found: dict[Address, list[tuple[Address, Origin]]] = {}
         for key, one in self._routes.items():
-            if one.route.protocol is not protocol or (host is not None and str(one.route.host) != host[0]):
+            if one.route.protocol is not protocol:
                 continue
             for connection in one.connections:
-                if _local(connection) == source and (host is None or connection.port.target == host):
-                    found.append(Origin(*connection.peer, connection.port.outside_port, key))
-        return found
+                if (local := _local(connection)) in wanted:
+                    origin = Origin(*connection.peer, connection.port.outside_port, key)
+                    found.setdefault(local, []).append((connection.port.target, origin))
+        return [
+            [origin for target, origin in found.get(source, ()) if host is None or target == host]
+            for source, host in asked
+        ]
 
     def close(self) -> None:
         for one in self._routes.values():

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from opx import __version__
-from opx.gateway.forwarding.interface import ForwardingPolicy, Origin, Traffic, WantedRoute
+from opx.gateway.forwarding.interface import AskedOrigin, ForwardingPolicy, Origin, Traffic, WantedRoute
 from opx.gateway.forwarding.rules import Ports, Protocol, Route
 
 MAX_LINE = 8 * 1024 * 1024
@@ -100,6 +100,10 @@ def by_text(values: Mapping[int, Any]) -> Message:
 
 def traffic_of(values: Message) -> dict[int, Traffic]:
     return {int(key): Traffic(**one) for key, one in values.items()}
+
+
+def asked_of(values: Sequence[Any]) -> list[AskedOrigin]:
+    return [((source[0], source[1]), (host[0], host[1]) if host else None) for source, host in values]
 
 
 def origins_of(values: Sequence[Message]) -> list[Origin]:

@@ -25,6 +25,7 @@ from opx.gateway.forwarding.userspace.wire import (
     EnginePolicy,
     Lines,
     Message,
+    asked_of,
     by_text,
     encode,
     hello,
@@ -126,9 +127,8 @@ class Control:
             case "traffic":
                 return by_text({key: asdict(one) for key, one in engine.traffic().items()})
             case "origins":
-                host = (message["host"][0], message["host"][1]) if message["host"] else None
-                source = (message["source"][0], message["source"][1])
-                return [asdict(one) for one in engine.origins(Protocol(message["protocol"]), source, host)]
+                found = engine.origins(Protocol(message["protocol"]), asked_of(message["asked"]))
+                return [[asdict(one) for one in place] for place in found]
             case "end":
                 engine.loop.stop()
                 return None
