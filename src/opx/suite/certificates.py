@@ -4,6 +4,7 @@ The authority that issued it is in every approved phone, so it is the same for a
 """
 
 import logging
+import ssl
 from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,9 +21,12 @@ log = logging.getLogger(__name__)
 
 
 async def server_certificate(
-    settings: SuiteSettings, sites: SiteRepository, on_notice: Callable[[str], None] = log.warning
+    settings: SuiteSettings,
+    sites: SiteRepository,
+    on_notice: Callable[[str], None] = log.warning,
+    prepare: Callable[[ssl.SSLContext], None] = lambda context: None,
 ) -> ServerCertificate:
-    """Of the console and of what phones fetch from; give it to `HttpsServer`."""
+    """Of the console and of what phones fetch from; give it to `HttpsServer`. For `prepare` see `ServerCertificate`."""
     names = names_of(settings, await sites.locations())
 
     async def renamed() -> Sequence[str]:
@@ -41,6 +45,7 @@ async def server_certificate(
         certificates.own,
         constrained=False,
         renamed=renamed,
+        prepare=prepare,
         on_notice=on_notice,
     )
 

@@ -39,7 +39,8 @@ class ServerCertificate:
     to expire, and new connections get it; `watch` does so for ever. `on_notice` hears in a line what happened.
 
     `renamed` gives the names as they are now, for servers whose names change while they run; each look of `watch` asks
-    it first. The authority is then to be one that is not `constrained` to names.
+    it first. The authority is then to be one that is not `constrained` to names. `prepare` sets in each context what
+    the server wants beyond its certificate, such as its clients'.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ServerCertificate:
         stem: str = "server",
         constrained: bool = True,
         renamed: Callable[[], Awaitable[Sequence[str]]] | None = None,
+        prepare: Callable[[ssl.SSLContext], None] = lambda context: None,
         on_notice: Callable[[str], None] = log.warning,
         clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
@@ -62,6 +64,7 @@ class ServerCertificate:
         self._stem = stem
         self._constrained = constrained
         self._renamed = renamed
+        self._prepare = prepare
         self._on_notice = on_notice
         self._clock = clock
         self._seen: tuple[object, ...] = ()
@@ -76,8 +79,8 @@ class ServerCertificate:
         """The context to serve with. CertificateError when the certificate or its key cannot be used."""
         pair = self._files()
         self._seen = _signature(pair)
-        self._current = load_pair(pair)
-        face = load_pair(pair)
+        self._current = self._load(pair)
+        face = self._load(pair)
         face.sni_callback = self._choose
         return face
 
@@ -93,7 +96,7 @@ class ServerCertificate:
             return False
         self._seen = signature
         try:
-            context = load_pair(pair, self._clock())
+            context = self._load(pair, self._clock())
         except CertificateError as error:
             self._on_notice(f"a new certificate is refused and the one before stays in use: {error}")
             return False
@@ -131,6 +134,11 @@ class ServerCertificate:
             now=self._clock(),
         )
         return OwnPair(files.certificate, files.key)
+
+    def _load(self, pair: OwnPair, now: datetime.datetime | None = None) -> ssl.SSLContext:
+        context = load_pair(pair, now)
+        self._prepare(context)
+        return context
 
     def _say_once(self, signature: tuple[object, ...], text: str) -> None:
         if signature != self._seen:

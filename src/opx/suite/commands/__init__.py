@@ -36,6 +36,9 @@ def run(config: ConfigOption = CONFIG, log_level: str = "warning") -> None:
     with owner_errors():
         file = SettingsFile.read(config)
         settings = file.settings(SuiteSettings)
-        kept = [KeptProcess("opx.suite.console.process", "console", file, typer.echo)]
+        kept = [
+            KeptProcess("opx.suite.console.process", "console", file, typer.echo),
+            KeptProcess("opx.suite.handsets.process", "handset configuration server", file, typer.echo),
+        ]
         service = SuiteService(settings, kept)
         run_service(service, on_ready=lambda: typer.echo(f"ready: suite at {settings.address}"))

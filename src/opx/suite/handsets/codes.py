@@ -5,6 +5,7 @@ send the code as a digest, too.
 """
 
 import hmac
+from collections.abc import Mapping
 
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +15,7 @@ from opx.store.secrets import Sealer
 from opx.suite.handsets.models import OneTimeCode
 from opx.suite.handsets.records import CODE_DIGITS, REALM, CodeRecord, random_digits
 
-Verifier = dict[Algorithm, str]
+Verifier = Mapping[Algorithm, str]
 """The HA1 by algorithm: as good as the code itself."""
 
 _ORDER = (Algorithm.MD5, Algorithm.SHA256)

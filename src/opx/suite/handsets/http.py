@@ -21,11 +21,13 @@ class Access(IntEnum):
     """What a request has shown of its sender; each includes those before.
 
     `HANDSET` says by its User-Agent that it is one, from a side that is served; for what anybody may know, such as
-    firmware. `PHONE` has shown that it is the approved phone that it says it is.
+    firmware. `TRACED`: its true source was looked up, as far as the gateway tells it, and was not refused too often.
+    `PHONE` has shown that it is the approved phone that it says it is.
     """
 
     HANDSET = 1
-    PHONE = 2
+    TRACED = 2
+    PHONE = 3
 
 
 @dataclass(frozen=True, slots=True)

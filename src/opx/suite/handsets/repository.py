@@ -164,6 +164,7 @@ class PhoneRepository:
             row.state = State.REVOKED.value
             row.digest_user, row.digest_password_sealed = "", None
             row.bound_at, row.bound_source, row.window_until, row.window_source = None, "", None, ""
+            row.certificate_subject = ""
             row.hot_desk_id = None
             await session.flush()
             return self._record(row)
@@ -269,12 +270,14 @@ class PhoneRepository:
 
     # --- what the handset server notes
 
-    async def bind(self, mac: str, source: str, now: float) -> PhoneRecord:
-        """The phone has used its own digest: from now on nothing secret goes out without. Missing."""
+    async def bind(self, mac: str, source: str, now: float, certificate: str = "") -> PhoneRecord:
+        """The phone has used its own digest: from now on nothing secret goes out without it, nor without the client's
+        `certificate` (its subject) that came with it, if one did. Missing."""
         async with self._writing() as session:
             row = await _row(session, mac)
             row.bound_at, row.bound_source = row.bound_at or now, row.bound_source or source
             row.window_until, row.window_source = None, ""
+            row.certificate_subject = certificate[:255]
             await session.execute(delete(OneTimeCode).where(OneTimeCode.redeemed_by == mac))
             await session.flush()
             return self._record(row)
@@ -297,7 +300,7 @@ class PhoneRepository:
             row.admin_password_sealed = self._sealer.seal(admin, f"phone:admin:{row.mac}")
             user = random_digits(USER_PASSWORD_DIGITS)
             row.user_password_sealed = self._sealer.seal(user, f"phone:user:{row.mac}")
-        row.bound_at, row.bound_source = None, ""
+        row.bound_at, row.bound_source, row.certificate_subject = None, "", ""
         row.window_until, row.window_source = now + window, source
 
     def _record(self, row: Phone) -> PhoneRecord:

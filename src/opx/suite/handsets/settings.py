@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from opx.settings_fields import Port, Seconds, Table
+from opx.suite.handsets.provision import Provision
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -24,22 +25,29 @@ class HandsetLimits(Table):
     """Bounds on what phones and strangers can ask for."""
 
     connections: Count = 4000
-    """Open at the same time; further ones wait in the kernel's queue. 5,000 phones that start together take turns."""
-    connections_per_lan_host: Count = 32
-    """Of one source in the LAN; a phone opens a handful."""
+    """Open at the same time. Further ones are closed at once, and their phones try again."""
+    connections_per_host: Count = 200
+    """Of one host in the LAN; a phone opens a handful. The gateway bounds those outside, by their true source."""
     header_bytes: Annotated[int, Field(ge=1024, le=65536)] = 8192
     request_seconds: Annotated[float, Field(gt=0)] = 15.0
     """For a request's head to come, from the connection's start or the answer before."""
     requests_per_connection: Count = 1000
     new_phones: Count = 2000
     """Phones listed that nobody has approved; further unknown MACs are not written down."""
+    new_phones_per_source: Count = 50
+    """Unknown MACs of one source within `refusal_window` that are listed."""
     refusals_per_source: Count = 20
-    """Wrong digests, wrong codes and unknown MACs of one source within `refusal_window`; beyond, it is not served."""
-    refusals_per_phone: Count = 20
-    """Wrong digests for one phone from other sources than its own within `refusal_window` that are looked at."""
+    """Wrong digests and codes, and approved phones named without their digest, by one source within `refusal_window`.
+    Beyond, it gets nothing but what phones with their own digest get."""
+    code_tries_per_phone: Count = 5
+    """Wrong one-time codes typed at one phone within `refusal_window`."""
     refusal_window: Annotated[float, Field(gt=0)] = 900.0
-    alarm_refusals: Count = 5
-    """Refusals of one kind for one phone, or from one source, within the window that raise an alarm."""
+    alarm_refusals: Count = 3
+    """Requests within `refusal_window` that name an approved phone without its digest, until there is alarm."""
+    alarm_unknown: Count = 20
+    """Unknown MACs of one source within `refusal_window`, until there is alarm."""
+    alarm_seconds: Annotated[float, Field(gt=0)] = 86_400.0
+    """How long such an alarm stands after the last time."""
 
 
 class Handsets(Table):
@@ -55,10 +63,6 @@ class Handsets(Table):
     """Where phones of the LAN ask from, beside the suite's own /16; the gateway's inside address is not one of them."""
     client_authority: bool = False
     """Whether a handset's certificate is asked for, of the authority in the certificates' folder, handsets-ca.pem."""
-    validate_certificates: bool = True
-    """Whether approved phones are told to trust the suite's authority alone, and to check its certificate."""
-    log_in: Literal["digest", "xml", "off"] = "digest"
-    """How a new phone's Log In key asks for extension and code: by the handset itself, by a page, or not at all."""
     digest_algorithms: tuple[Literal["MD5", "SHA-256"], ...] = ("MD5",)
     """What is offered, in this order. Handsets speak RFC 2617, which knows MD5 only."""
     nonce_seconds: Annotated[float, Field(ge=10)] = 300.0
@@ -78,4 +82,5 @@ class Handsets(Table):
     """Between two writes of what was seen of phones."""
     origin_seconds: Annotated[float, Field(gt=0)] = 2.0
     """How long the gateway has to tell a connection's true source."""
+    provision: Provision = Provision()
     limits: HandsetLimits = HandsetLimits()

@@ -1,0 +1,206 @@
+"""The sockets that phones connect to: uvicorn's HTTP parser, a bare ASGI application, and bounds on both.
+
+Nothing is done per request but what `Reception` does; nothing per connection but a TLS handshake and a small object.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from opx.suite.handsets.origins import Connection
+from opx.suite.handsets.settings import HandsetLimits
+
+BACKLOG = 4096
+"""Connections that the kernel holds while their handshakes take turns; Linux cuts it to net.core.somaxconn."""
+HANDSHAKE_SECONDS = 20.0
+"""For a TLS handshake. When 5,000 phones come together, the last ones wait for those before them."""
+KEEP_ALIVE_SECONDS = 10
+STOP_SECONDS = 2.0
+CONNECTION = "opx.connection"
+"""Where the application finds the connection in a scope's state."""
+
+
+class Admission:
+    """Who may have a connection: so many at a time altogether, and so many of one host.
+
+    `shared` is the gateway's inside address, behind which all phones outside are; it counts as no single host.
+    """
+
+    def __init__(self, limits: HandsetLimits, shared: Callable[[], str]) -> None:
+        self._limits = limits
+        self._shared = shared
+        self._of: Counter[str] = Counter()
+        self.open = 0
+        self.turned_away = 0
+
+    def admit(self, host: str) -> bool:
+        full = self.open >= self._limits.connections
+        if full or (self._of[host] >= self._limits.connections_per_host and host != self._shared()):
+            self.turned_away += 1
+            return False
+        self.open += 1
+        self._of[host] += 1
+        return True
+
+    def left(self, host: str) -> None:
+        self.open -= 1
+        self._of[host] -= 1
+        if self._of[host] <= 0:
+            del self._of[host]
+
+
+class HandsetProtocol(HttpToolsProtocol):
+    """One connection, with bounds on a request's head and on the time that it takes to come."""
+
+    def __init__(self, admission: Admission, limits: HandsetLimits, *known: Any, **named: Any) -> None:
+        super().__init__(*known, **named)
+        self._admission = admission
+        self._limits = limits
+        self._admitted = False
+        self._head_bytes = 0
+        self._requests = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        host = self.client[0] if self.client else ""
+        if not self._admission.admit(host):
+            transport.abort()
+            return
+        self._admitted = True
+        secure = self.scheme == "https"
+        own = (self.server[0], self.server[1] or 0) if self.server else ("", 0)
+        self.app_state = {
+            CONNECTION: Connection(self.client or ("", 0), own, secure, _subject(transport) if secure else "")
+        }
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._settle()
+        if self._admitted:
+            self._admitted = False
+            self._admission.left(self.client[0] if self.client else "")
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        if self._head_bytes > self._limits.header_bytes:
+            self.transport.abort()
+            return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._deadline is None:
+            self._expect()
+
+    def on_headers_complete(self) -> None:
+        self._settle()
+        self._requests += 1
+        super().on_headers_complete()
+        if self._requests >= self._limits.requests_per_connection:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets no answer."""
+        self.transport.abort()
+
+    def _expect(self) -> None:
+        """A request's head is to come in time."""
+        self._deadline = self.loop.call_later(self._limits.request_seconds, self._too_late)
+
+    def _settle(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        self.transport.abort()
+
+
+class HandsetServer:
+    """Serves an ASGI application on one address; with `tls` over HTTPS. `start` returns when it listens."""
+
+    def __init__(
+        self, app: Any, host: str, port: int, admission: Admission, limits: HandsetLimits, tls: ssl.SSLContext | None
+    ) -> None:
+        self._config = uvicorn.Config(
+            app,
+            http=HttpToolsProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
+        self._host = host
+        self._wanted_port = port
+        self._admission = admission
+        self._limits = limits
+        self._tls = tls
+        self._state = ServerState()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """OSError when the address is taken."""
+        self._config.load()
+        loop = asyncio.get_running_loop()
+        listening = socket.socket(socket.AF_INET)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setblocking(False)
+            listening.bind((self._host, self._wanted_port))
+        except OSError as error:
+            listening.close()
+            raise OSError(f"{self._host}:{self._wanted_port} cannot be listened on: {error.strerror}") from None
+        self._server = await loop.create_server(
+            self._connection,
+            sock=listening,
+            backlog=BACKLOG,
+            ssl=self._tls,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls is not None else None,
+        )
+
+    async def stop(self) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            await asyncio.wait(set(self._state.tasks), timeout=STOP_SECONDS)
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    def _connection(self) -> HandsetProtocol:
+        return HandsetProtocol(self._admission, self._limits, self._config, self._state, {})
+
+
+def _subject(transport: asyncio.Transport) -> str:
+    """Of the client's certificate, as OpenSSL has verified it; "" without one."""
+    certificate = transport.get_extra_info("peercert")
+    if not certificate:
+        return ""
+    parts = (f"{name}={value}" for group in certificate.get("subject", ()) for name, value in group)
+    return ", ".join(parts)[:255]

@@ -1,0 +1,211 @@
+"""Wires the process that phones fetch from, starts and stops it."""
+
+import asyncio
+import logging
+import resource
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from opx.config import SettingsFile
+from opx.kept.bulletin import Member
+from opx.suite.alarms import AlarmDesk, AlarmRepository
+from opx.suite.certificates import server_certificate
+from opx.suite.gateway_link.link import GatewayLink
+from opx.suite.handsets.app import HandsetApp
+from opx.suite.handsets.authority import Authority
+from opx.suite.handsets.binding import Binder
+from opx.suite.handsets.book import Book, BookKeeper
+from opx.suite.handsets.code_desk import CodeDesk
+from opx.suite.handsets.common import add_common, authority_reader
+from opx.suite.handsets.files import LOG_IN_PAGE
+from opx.suite.handsets.house import House
+from opx.suite.handsets.http_digest import HttpDigest
+from opx.suite.handsets.log_in import LogInPage
+from opx.suite.handsets.origins import Asked, Origins
+from opx.suite.handsets.reception import Reception
+from opx.suite.handsets.repository import PhoneRepository
+from opx.suite.handsets.rooms import furnish
+from opx.suite.handsets.server import Admission, HandsetServer
+from opx.suite.handsets.shelf import Shelf
+from opx.suite.handsets.sides import Sides
+from opx.suite.handsets.witness import Witness
+from opx.suite.opening import open_sites
+from opx.suite.settings import SuiteSettings
+from opx.suite.timeline import Timeline
+from opx.web.authority import CertificateError
+from opx.web.certificates import certificate_files
+
+CLIENT_AUTHORITY = "handsets-ca.pem"
+"""In the certificates' folder: whom handsets' own certificates are of, where the settings ask for them."""
+SPARE_FILES = 256
+"""Descriptors beside those of connections."""
+ALARMS = ("phone-guessed", "phone-moved", "phones-unknown", "origin-off")
+"""Kinds that this process raises."""
+
+log = logging.getLogger(__name__)
+
+
+class HandsetService:
+    """The handset configuration server in this process. `start`, then `stop`; `open` is all but the sockets."""
+
+    def __init__(self, file: SettingsFile, clock: Callable[[], float] = time.time) -> None:
+        self.settings = file.settings(SuiteSettings)
+        self.clock = clock
+        self.book = Book()
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        """SecretsError, DatabaseTooNew, ConfigError or OSError, each saying what is wrong."""
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            await self._listen(stack)
+            self._running = stack.pop_all()
+
+    async def open(self) -> None:
+        """All of `start` but the network: `app` can be called."""
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            self._running = stack.pop_all()
+
+    async def stop(self) -> None:
+        await self._running.aclose()
+
+    async def announcement(self) -> list[str]:
+        settings, handsets = self.settings, self.settings.handsets
+        lines = [f"handsets: https://{settings.address}:{handsets.https_port}/"]
+        if handsets.http:
+            lines.append(f"handsets of the LAN, without passwords: http://{settings.address}:{handsets.http_port}/")
+        return lines
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        settings, handsets = self.settings, self.settings.handsets
+        sites = await open_sites(settings)
+        stack.push_async_callback(sites.engine.dispose)
+        bulletin = Member(settings.bulletin)
+        stack.push_async_callback(bulletin.stop)
+        self.house = House(
+            settings,
+            sites,
+            PhoneRepository(sites.engine, sites.sealer),
+            Timeline(sites.engine),
+            bulletin,
+            GatewayLink(sites, bulletin, settings.address),
+            self.book,
+            stack,
+        )
+        stack.push_async_callback(self.house.link.close)
+        # Changes are heard of from here on, so that none is missed between reading and serving.
+        self.keeper = BookKeeper(self.book, sites, self.house.phones, bulletin)
+        self.origins = Origins(self._look_up, handsets.origin_seconds, self._say_origins)
+        stack.push_async_callback(self.origins.stop)
+        alarms = AlarmRepository(sites.engine)
+        self.alarms = AlarmDesk(alarms, bulletin, ALARMS, handsets.limits.alarm_seconds)
+        await bulletin.start()
+        await furnish(self.house)
+        self._wire()
+        await self.keeper.start()
+        stack.push_async_callback(self.keeper.stop)
+        await self.alarms.start()
+        stack.push_async_callback(self.alarms.stop)
+        await self.witness.start()
+        stack.push_async_callback(self.witness.stop)
+        stack.push_async_callback(self.binder.stop)
+
+    def _wire(self) -> None:
+        house, book = self.house, self.book
+        settings, handsets = self.settings, self.settings.handsets
+        self.witness = Witness(
+            house.phones,
+            house.timeline,
+            self.alarms,
+            book,
+            house.bulletin,
+            every=handsets.seen_every,
+            most_new=handsets.limits.new_phones,
+            clock=self.clock,
+        )
+        self._sides = Sides(settings.address, handsets.lan)
+        book.on_change.append(self._site_changed)
+        shelf = Shelf(
+            book,
+            handsets.provision,
+            house.profiles,
+            settings.address,
+            handsets.https_port,
+            authority=settings.certificates.own is None,
+        )
+        page_seconds = handsets.pages_by_source_seconds
+        clock = self.clock
+        self.binder = Binder(book, house.phones, self.origins, self.witness, house.bulletin, page_seconds, clock)
+        codes = CodeDesk(handsets, book, house.phones, house.timeline, house.bulletin, clock)
+        digest = HttpDigest(handsets.digest_algorithms, handsets.nonce_seconds)
+        authority = Authority(handsets, digest, book, self.origins, codes, self.binder, self.witness, clock)
+        add_common(house.routes, shelf, authority_reader(self._authority_file))
+        if handsets.provision.log_in == "xml":
+            house.routes.add(LOG_IN_PAGE, LogInPage(codes, authority, shelf, clock))
+        self.app = HandsetApp(
+            Reception(self._sides, authority, shelf, house.routes, self.witness, handsets.http_secrets, clock)
+        )
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        settings, handsets = self.settings, self.settings.handsets
+        limits = handsets.limits
+        _raise_file_limit(limits.connections + SPARE_FILES)
+        certificate = await server_certificate(settings, self.house.sites, prepare=self._ask_for_certificates)
+        admission = Admission(limits, lambda: self.book.gateway)
+        wanted: list[tuple[int, ssl.SSLContext | None]] = [(handsets.https_port, certificate.open())]
+        if handsets.http:
+            wanted.append((handsets.http_port, None))
+        for port, tls in wanted:
+            server = HandsetServer(self.app, settings.address, port, admission, limits, tls)
+            await server.start()
+            stack.push_async_callback(server.stop)
+        watching = asyncio.create_task(certificate.watch())
+        stack.callback(watching.cancel)
+
+    def _authority_file(self) -> Path | None:
+        """None with a certificate of the owner's own, whose authority phones know or are told of by a profile."""
+        certificates = self.settings.certificates
+        return None if certificates.own is not None else certificate_files(certificates.folder).authority
+
+    def _ask_for_certificates(self, context: ssl.SSLContext) -> None:
+        """A phone without one is served all the same; one of another authority's does not get through the handshake."""
+        if not self.settings.handsets.client_authority:
+            return
+        path = self.settings.certificates.folder / CLIENT_AUTHORITY
+        try:
+            context.load_verify_locations(path)
+        except (OSError, ssl.SSLError) as error:
+            raise CertificateError(
+                f"{path} cannot be read ({error}); expected the authority of the handsets' certificates in PEM, "
+                "or client_authority = false"
+            ) from None
+        context.verify_mode = ssl.CERT_OPTIONAL
+
+    async def _look_up(self, asked: Sequence[Asked]) -> Sequence[str | None]:
+        found = await self.house.link.ask(lambda client: client.origins(asked))
+        return [origin.address if origin is not None else None for origin in found]
+
+    def _say_origins(self, trouble: str) -> None:
+        """Off is not an alarm where the Rest API is not used at all; that is a choice, and the page says so."""
+        if trouble:
+            self.alarms.board.raise_("origin-off", "", trouble[:500])
+        else:
+            self.alarms.board.clear("origin-off", "")
+
+    def _site_changed(self, macs: frozenset[str] | None) -> None:
+        if macs is None:
+            self._sides.gateway = self.book.gateway
+            self.origins.retry()
+
+
+def _raise_file_limit(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        log.warning("the machine allows %d open files; %d phones at a time need %d", most, wanted - SPARE_FILES, wanted)
