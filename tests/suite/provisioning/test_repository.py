@@ -68,7 +68,11 @@ async def test_rows_are_written_over_and_outlive_their_extension(tmp_path: Path)
         await save(kept, sites, record, replace(record, extension_id=6))
         await save(kept, sites, replace(record, tries=3))
         assert await kept.records() == {5: replace(record, tries=3), 6: replace(record, extension_id=6)}
-        assert [state.extension_id for state in await kept.listed(ProvisionState.FAILED, 1, after=5)] == [6]
+        listed, total = await kept.listed([ProvisionState.REMOVING], 1, 1)
+        assert ([row.state.extension_id for row in listed], listed[0].pbx_id, total) == ([6], None, 2)
+        assert (await kept.listed([ProvisionState.REMOVING], 9, text="ICP"))[1] == 2
+        assert (await kept.listed([ProvisionState.REMOVING], 9, text="other"))[1] == 0
+        assert await kept.counts() == {ProvisionState.REMOVING: 2}
         async with sites.engine.begin() as connection:
             await kept.save_in(connection, [], gone=[5, 6])
         assert await kept.records() == {}

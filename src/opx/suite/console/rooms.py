@@ -7,6 +7,7 @@ from opx.suite.console.dashboard import dashboard_room
 from opx.suite.console.desk import Desk
 from opx.suite.console.pbxs import pbxs_room
 from opx.suite.console.phones import phones_room
+from opx.suite.console.provisioning import provisioning_room
 from opx.web.pages import Room
 from opx.web.people import people_room
 from opx.web.sign_in import sign_in_room
@@ -19,6 +20,7 @@ def rooms(desk: Desk) -> list[Room]:
         dashboard_room(desk),
         phones_room(desk),
         border_gateway_room(desk),
+        provisioning_room(desk),
         pbxs_room(desk),
         sign_in_room(desk.console),
         people_room(desk.console),

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, and_, case, delete, false, func, insert, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from opx.store.engine import for_reading
@@ -29,6 +29,26 @@ class TeleworkerRow:
     has_remote: bool
     revision: int
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row of the table of what is not as it should be. `pbx_id` None: the suite has the extension no more."""
+
+    state: State
+    pbx_id: int | None
+
+
+_ITS_EXTENSION = SipExtension.id == Provision.extension_id
+_ENDING = (ProvisionState.REMOVING.value, ProvisionState.LEFT.value)
+_TICKED = func.coalesce(SipExtension.remote, false())
+_STATE_NOW: ColumnElement[str] = case(
+    (and_(_TICKED, Provision.state.in_(_ENDING)), ProvisionState.PENDING.value),
+    (and_(not_(_TICKED), Provision.state.not_in(_ENDING)), ProvisionState.REMOVING.value),
+    else_=Provision.state,
+)
+"""The state as it is to be understood before the reconciler has looked at a tick or untick."""
+_FAILED_FIRST: ColumnElement[int] = case({ProvisionState.FAILED.value: 0}, value=_STATE_NOW, else_=1)
 
 
 class ProvisioningRepository:
@@ -66,8 +86,9 @@ class ProvisioningRepository:
     async def counts(self) -> dict[ProvisionState, int]:
         """Extensions by state; states of none are left out."""
         async with self._reading.connect() as connection:
-            by_state = select(Provision.state, func.count()).group_by(Provision.state)
-            found = {ProvisionState(state): number for state, number in await connection.execute(by_state)}
+            seen = select(_STATE_NOW, func.count()).select_from(Provision).outerjoin(SipExtension, _ITS_EXTENSION)
+            rows = await connection.execute(seen.group_by(_STATE_NOW))
+            found = {ProvisionState(state): number for state, number in rows}
             unseen = await connection.scalar(
                 select(func.count())
                 .select_from(SipExtension)
@@ -82,12 +103,30 @@ class ProvisioningRepository:
                 found |= {ProvisionState.BY_HAND: number} if number else {}
         return found
 
-    async def listed(self, state: ProvisionState, limit: int, after: int = 0) -> list[State]:
-        """The kept ones of a state in the order of their extensions' ids, those beyond `after`."""
-        query = select(Provision).where(Provision.state == state.value, Provision.extension_id > after)
+    async def listed(
+        self, states: Collection[ProvisionState], limit: int, offset: int = 0, text: str = ""
+    ) -> tuple[list[Listed], int]:
+        """A page of the rows in those states, the failed ones first, and how many there are. `text` stands in the
+        number or the error."""
+        matching = (
+            select(Provision, _STATE_NOW.label("now"), SipExtension.pbx_id)
+            .outerjoin(SipExtension, _ITS_EXTENSION)
+            .where(_STATE_NOW.in_([state.value for state in states]))
+        )
+        if text:
+            columns = (Provision.number, Provision.error)
+            matching = matching.where(or_(*(column.icontains(text, autoescape=True) for column in columns)))
+        first = case((ProvisionState.FAILED.value == _STATE_NOW, 0), else_=1)
+        page = matching.order_by(_FAILED_FIRST, func.length(Provision.number), Provision.number, Provision.extension_id)
         async with self._reading.connect() as connection:
-            rows = await connection.execute(query.order_by(Provision.extension_id).limit(limit))
-            return [_record(row).for_pages for row in rows]
+            total = await connection.scalar(select(func.count()).select_from(matching.subquery()))
+            found = []
+            for row in await connection.execute(page.limit(limit).offset(offset)):
+                values = row._asdict()
+                now, pbx_id = ProvisionState(values.pop("now")), values.pop("pbx_id")
+                record = Provisioned(**{**values, "state": now})
+                found.append(Listed(record.for_pages, pbx_id))
+        return found, total or 0
 
     async def run(self) -> Run:
         async with self._reading.connect() as connection:
