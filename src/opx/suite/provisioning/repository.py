@@ -116,7 +116,6 @@ class ProvisioningRepository:
         if text:
             columns = (Provision.number, Provision.error)
             matching = matching.where(or_(*(column.icontains(text, autoescape=True) for column in columns)))
-        first = case((ProvisionState.FAILED.value == _STATE_NOW, 0), else_=1)
         page = matching.order_by(_FAILED_FIRST, func.length(Provision.number), Provision.number, Provision.extension_id)
         async with self._reading.connect() as connection:
             total = await connection.scalar(select(func.count()).select_from(matching.subquery()))
