@@ -5,8 +5,10 @@ from pathlib import Path
 from opx.suite.console.border_gateway import border_gateway_room
 from opx.suite.console.dashboard import dashboard_room
 from opx.suite.console.desk import Desk
+from opx.suite.console.firmware import firmware_room
 from opx.suite.console.pbxs import pbxs_room
 from opx.suite.console.phones import phones_room
+from opx.suite.console.profiles import profiles_room
 from opx.suite.console.provisioning import provisioning_room
 from opx.web.pages import Room
 from opx.web.people import people_room
@@ -22,6 +24,8 @@ def rooms(desk: Desk) -> list[Room]:
         border_gateway_room(desk),
         provisioning_room(desk),
         pbxs_room(desk),
+        profiles_room(desk),
+        firmware_room(desk),
         sign_in_room(desk.console),
         people_room(desk.console),
     ]
