@@ -9,8 +9,8 @@ from opx.settings_store import Certificates, DatabasePlace, Postgresql, place_of
 from opx.store.place import Place
 from opx.suite.connectors.settings import PbxReadingSettings
 from opx.suite.handsets.settings import Handsets
-from opx.suite.provisioning.settings import ProvisioningSettings
 from opx.suite.lan.settings import FirmwareLibrary, LanServices
+from opx.suite.provisioning.settings import ProvisioningSettings
 from opx.web.settings import Web
 
 

@@ -111,7 +111,7 @@ class Journal:
 
 
 class Actions:
-    """The route that action URIs lead to. `on_poll` gives the object for a phone that asks whether there is something."""
+    """The route that action URIs lead to. Nothing happens on the phone."""
 
     access = Access.PHONE
 

@@ -21,14 +21,14 @@ DIRECTORY_FILE = "directory.csv"
 class PageDesk:
     """What pages read is in `book`; what they write goes by `phones`, and is told by `published`.
 
-    `check_pin` says whether a hot desk extension's PIN is right; PinError when nobody can say. `on_gateway` tells whether
-    phones outside may use an extension. `note` writes to a phone's timeline.
+    `check_pin` says whether a hot desk extension's PIN, typed at the phone of a MAC, is right; PinError when nobody can
+    say. `on_gateway` tells whether phones outside may use an extension. `note` writes to a phone's timeline.
     """
 
     book: Book
     phones: PhoneRepository
     hot_desking: Callable[[PhoneView], bool]
-    check_pin: Callable[[ExtensionRecord, str], Awaitable[bool]]
+    check_pin: Callable[[ExtensionRecord, str, str], Awaitable[bool]]
     on_gateway: Callable[[int], Awaitable[bool]]
     published: Callable[[str], None]
     note: Callable[[str, Kind, str], None]

@@ -1,4 +1,4 @@
-"""What the suite gives every approved phone by itself: the addresses of its pages, and a key to log in at a hot desk."""
+"""What the suite gives every approved phone by itself: the addresses of its pages, and a hot desk key."""
 
 from collections.abc import Sequence
 

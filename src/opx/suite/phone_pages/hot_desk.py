@@ -43,7 +43,7 @@ class HotDeskPages:
             return message(TITLE, "Too many wrong tries. Wait some minutes.", back)
         extension = self._extension(number)
         try:
-            right = _is_pin(pin) and extension is not None and await desk.check_pin(extension, pin)
+            right = _is_pin(pin) and extension is not None and await desk.check_pin(extension, pin, phone.mac)
         except PinError as error:
             desk.note(phone.mac, Kind.WARNING, f"nobody could log in to {number}: {error}")
             return message(TITLE, "The telephone system does not answer. Please try again later.", back)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from opx.kept.bulletin import Bulletin
@@ -41,8 +42,8 @@ class Teller(Protocol):
 
 
 class ResyncDesk:
-    """`version_of` gives the configuration that a phone is to have now, "" when that cannot be said; `busy` says whether
-    a phone is in a call; `note` writes to a phone's timeline. `start`, then `stop`."""
+    """`version_of` gives the configuration that a phone is to have now, "" when that cannot be said; `busy` says
+    whether a phone is in a call; `note` writes to a phone's timeline. `start`, then `stop`."""
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class ResyncDesk:
             else:
                 task = asyncio.create_task(self._tell(item, phone))
                 self._running[item.mac] = task
-                task.add_done_callback(lambda done, mac=item.mac: self._told(mac))
+                task.add_done_callback(partial(self._told, item.mac))
 
     async def idle(self) -> None:
         """Until everybody who is being told has answered."""
@@ -161,7 +162,7 @@ class ResyncDesk:
         keys = (self._registered_as.get(phone.mac), phone.used_extension_id, phone.extension_id)
         return [key for key in keys if key is not None]
 
-    def _told(self, mac: str) -> None:
+    def _told(self, mac: str, task: asyncio.Task[None]) -> None:
         self._running.pop(mac, None)
         self._wake.set()
 
