@@ -15,16 +15,17 @@ MAX_MISTAKES = 50
 
 @dataclass(frozen=True, slots=True)
 class ReadUser:
-    """`extensions` are numbers, the primary one first; a `password` of "" leaves what is stored."""
+    """`extensions` are numbers, the primary one first. None: the file has no such column; a `password` of "" leaves
+    what is stored, too."""
 
     line: int
     name: str
     password: str = field(default="", repr=False)
-    full_name: str = ""
-    role: Role = Role.USER
-    business_unit: str = ""
-    client_profile: str = ""
-    extensions: tuple[str, ...] = ()
+    full_name: str | None = None
+    role: Role | None = None
+    business_unit: str | None = None
+    client_profile: str | None = None
+    extensions: tuple[str, ...] | None = None
 
 
 class UsersCsvError(Exception):
@@ -75,18 +76,20 @@ def _user(line: int, row: dict[str, str | None], mistakes: list[str]) -> ReadUse
         mistakes.append(f"line {line}: there is no user name")
     if password and (weakness := weakness_of(password, name)):
         mistakes.append(f"line {line}: the password: {weakness}")
-    role = next((role for role in Role if _folded(role.value) == _folded(cells.get("role", "") or Role.USER)), None)
-    if role is None:
-        mistakes.append(f"line {line}: there is no such role; expected one of: {', '.join(Role)}")
-    numbers = tuple(cells.get("extensions", "").replace("/", " ").split())
+    role = None
+    if cells.get("role"):
+        role = next((role for role in Role if _folded(role.value) == _folded(cells["role"])), None)
+        if role is None:
+            mistakes.append(f"line {line}: there is no such role; expected one of: {', '.join(Role)}")
+    numbers = tuple(cells["extensions"].split()) if "extensions" in cells else None
     return ReadUser(
         line,
         name,
         password,
-        cells.get("full name", ""),
-        role or Role.USER,
-        cells.get("business unit", ""),
-        cells.get("client profile", ""),
+        cells.get("full name"),
+        role,
+        cells.get("business unit"),
+        cells.get("client profile"),
         numbers,
     )
 

@@ -1,7 +1,7 @@
 """End users as the rest of the suite sees them, and what may be stored."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from opx.suite.sites.records import SiteError
@@ -55,6 +55,9 @@ class UserSpec:
             raise SiteError("an extension stands there twice", "extensions")
         if len(self.extensions) > MAX_FURTHER + 1:
             raise SiteError(f"expected at most {MAX_FURTHER} further ones", "extensions")
+
+    def with_password(self, password_hash: str | None) -> "UserSpec":
+        return replace(self, password_hash=password_hash)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,20 +76,30 @@ class UserRepository:
             row = SiteUser() if user_id is None else await _row(session, user_id)
             if user_id is not None and version is not None and version != row.version:
                 raise Conflict(f"{row.name} was changed by somebody else meanwhile")
-            with session.no_autoflush:
-                same = await session.scalar(select(SiteUser).where(SiteUser.folded == spec.name.casefold()))
-            if same is not None and same is not row:
-                raise SiteError(f"there is a user {same.name} already", "name")
-            row.name, row.folded, row.role = spec.name, spec.name.casefold(), spec.role.value
-            row.full_name, row.business_unit = spec.full_name, spec.business_unit
-            row.client_profile = spec.client_profile
-            if spec.password_hash is not None:
-                row.password_hash = spec.password_hash
-            session.add(row)
-            await session.flush()
-            await _give(session, row, spec.extensions)
-            await session.flush()
+            await _write(session, row, spec)
             return _record(row, (await _owned(session, [row.id]))[row.id])
+
+    async def save_all(self, specs: Sequence[UserSpec]) -> tuple[int, int]:
+        """Add users, or change those who are there by name: all of them or none. How many were added and changed.
+
+        An extension may go from one of them to another.
+        """
+        async with self._writing() as session:
+            rows = {row.folded: row for row in await session.scalars(select(SiteUser))}
+            there = [rows[folded] for spec in specs if (folded := spec.name.casefold()) in rows]
+            for step in range(0, len(there), IDS_AT_ONCE):
+                part = [row.id for row in there[step : step + IDS_AT_ONCE]]
+                await session.execute(delete(SiteUserExtension).where(SiteUserExtension.user_id.in_(part)))
+            for spec in specs:
+                spec.check()
+                await _write(session, rows.get(spec.name.casefold()) or SiteUser(), spec)
+        return len(specs) - len(there), len(there)
+
+    async def business_units(self) -> list[str]:
+        """Those that there are, in order."""
+        units = select(SiteUser.business_unit).where(SiteUser.business_unit != "").distinct()
+        async with self._reading() as session:
+            return list(await session.scalars(units.order_by(SiteUser.business_unit)))
 
     async def remove(self, user_id: int) -> UserRecord:
         """Missing."""
@@ -115,6 +125,22 @@ async def _row(session: AsyncSession, user_id: int) -> SiteUser:
     if row is None:
         raise Missing("there is no such user")
     return row
+
+
+async def _write(session: AsyncSession, row: SiteUser, spec: UserSpec) -> None:
+    """SiteError."""
+    with session.no_autoflush:
+        same = await session.scalar(select(SiteUser).where(SiteUser.folded == spec.name.casefold()))
+    if same is not None and same is not row:
+        raise SiteError(f"there is a user {same.name} already", "name")
+    row.name, row.folded, row.role = spec.name, spec.name.casefold(), spec.role.value
+    row.full_name, row.business_unit, row.client_profile = spec.full_name, spec.business_unit, spec.client_profile
+    if spec.password_hash is not None:
+        row.password_hash = spec.password_hash
+    session.add(row)
+    await session.flush()
+    await _give(session, row, spec.extensions)
+    await session.flush()
 
 
 async def _give(session: AsyncSession, user: SiteUser, extensions: Sequence[int]) -> None:
