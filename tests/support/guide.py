@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import requests
 from playwright.sync_api import Page, expect
@@ -81,6 +82,14 @@ def stage_3(page: Page, node: str, name: str = "Node 1", shot: Shot = no_shot) -
     expect(page.get_by_text(node, exact=True)).to_be_visible()
 
 
+class AsksForToken(Protocol):
+    """Whoever plays the application suite's side of stage 4."""
+
+    def request_token(self, secret: str) -> None: ...
+    def retrieve_final_token(self, verifier: str) -> None: ...
+    def works(self) -> None: ...
+
+
 class Suite:
     """The application suite's side of stage 4: an OAuth 1.0a client that is not ours."""
 
@@ -102,6 +111,9 @@ class Suite:
         self.session._client.client.verifier = verifier
         self.session.fetch_access_token(f"{self._url}/oauth/access_token")
 
+    def works(self) -> None:
+        assert self.get("MBG/v1/icps").status_code == 200
+
     def get(self, resource: str) -> requests.Response:
         answer: requests.Response = self.session.get(f"{self._url}/{resource}")
         return answer
@@ -111,7 +123,7 @@ class Suite:
         session.trust_env = False
 
 
-def stage_4(page: Page, suite: Suite, shot: Shot = no_shot) -> None:
+def stage_4(page: Page, suite: AsksForToken, shot: Shot = no_shot) -> None:
     """Administration > Web services: the consumer of step 1, and the token exchange of step 2."""
     go(page, "Administration", "Web services")
     page.get_by_role("button", name="Start", exact=True).click()
@@ -134,7 +146,7 @@ def stage_4(page: Page, suite: Suite, shot: Shot = no_shot) -> None:
     verifier = page.get_by_role("region", name="Temporary tokens").locator("code").inner_text()
     shot("verifier")
     suite.retrieve_final_token(verifier)
-    assert suite.get("MBG/v1/icps").status_code == 200
+    suite.works()
     page.reload()
     final = page.get_by_role("region", name="Final tokens").get_by_role("row", name=re.compile(NAME))
     expect(final).to_contain_text("holds")

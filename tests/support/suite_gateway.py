@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from opx.gateway.webservices.records import ConsumerSpec
-from opx.kept.bulletin import Handler
+from opx.kept.bulletin import Bulletin, Handler
 from opx.suite.gateway_link.exchange import TokenExchange
 from opx.suite.sites.records import GatewaySpec
 from opx.suite.sites.repository import SiteRepository
@@ -28,7 +28,7 @@ class Board:
 
 
 async def with_token(
-    sites: SiteRepository, board: Board, web: WebSite, spec: ConsumerSpec = GUIDE, *, fresh: bool = True
+    sites: SiteRepository, board: Bulletin, web: WebSite, spec: ConsumerSpec = GUIDE, *, fresh: bool = True
 ) -> None:
     """Guide stage 4: a consumer, the trusted certificate and a final token. Not `fresh`: the consumer is there."""
     await sites.gateway.save(GatewaySpec(ADDRESS, web.server.port, rest_api=True))

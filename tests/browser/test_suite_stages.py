@@ -1,0 +1,44 @@
+"""The guide's stages 1, 3, 4 and 5 by hand on both consoles, in a real Chromium, with the real programs behind them."""
+
+from pathlib import Path
+
+from playwright.sync_api import Playwright, expect
+
+from support.browser import chromium, needs_browser, trust
+from support.console_program import console_program
+from support.guide import go, sign_in_first, stage_3, stage_4
+from support.network import LoopbackNetwork
+from support.suite_guide import SuitePages, add_pbx, stage_1, stage_5
+from support.suite_program import node_program, suite_program
+
+pytestmark = needs_browser
+
+
+def test_stages_1_3_4_and_5_on_both_consoles(
+    playwright_: Playwright, loopback: LoopbackNetwork, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with (
+        node_program(tmp_path, loopback, ("1001", "1002")) as node,
+        console_program(tmp_path, loopback) as gateway,
+        suite_program(tmp_path, loopback) as suite,
+    ):
+        trust(home, gateway.authority)
+        trust(home, suite.authority)
+        with chromium(playwright_, home) as browser:
+            on_gateway, on_suite = browser.new_context().new_page(), browser.new_context().new_page()
+            sign_in_first(on_gateway, gateway.link)
+            sign_in_first(on_suite, suite.link)
+            add_pbx(on_suite, node.address, node.url, node.token)
+            stage_1(on_suite, loopback.at("20.1"), loopback.at("10.1"))
+            stage_3(on_gateway, node.address)
+            stage_4(on_gateway, SuitePages(on_suite))
+            stage_5(on_suite, "1001")
+            go(on_gateway, "MiVoice Border Gateway", "Teleworking", "SIP")
+            row = on_gateway.get_by_role("row").filter(has_text="tw-")
+            expect(row).to_contain_text("1001")
+            expect(row).to_contain_text("Node 1")
+            go(on_suite, "Dashboard")
+            tile = on_suite.get_by_role("link", name="teleworkers on the gateway")
+            expect(tile).to_contain_text("1 of 1")
