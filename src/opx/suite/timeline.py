@@ -85,6 +85,13 @@ class Timeline:
             rows = await connection.execute(query.limit(limit))
             return [Entry(row.subject, row.at, Kind(row.kind), row.text) for row in rows]
 
+    async def newest(self, limit: int) -> Sequence[Entry]:
+        """The newest entries of all subjects, the newest first."""
+        query = select(TimelineEntry.subject, TimelineEntry.at, TimelineEntry.kind, TimelineEntry.text)
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(query.order_by(TimelineEntry.id.desc()).limit(limit))
+            return [Entry(row.subject, row.at, Kind(row.kind), row.text) for row in rows]
+
     async def _trim(self, connection: AsyncConnection, subject: str, added: int) -> None:
         count = self._untrimmed.get(subject, 0) + added
         if count < TRIM_EVERY:

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from opx.kept.bulletin import Bulletin
 from opx.suite.connectors.reading import PbxReader
+from opx.suite.console.lookout import GatewayWatch, Lookout
 from opx.suite.console.pbx_menu import PbxMenu
 from opx.suite.gateway_link.exchange import TokenExchange
 from opx.suite.gateway_link.link import GatewayLink
@@ -33,6 +34,8 @@ class Desk:
     reader: PbxReader
     provisioning: ProvisioningRepository
     users: UserRepository
+    watch: GatewayWatch
+    lookout: Lookout
     settings: SuiteSettings
 
     async def saved(

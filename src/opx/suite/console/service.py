@@ -7,8 +7,10 @@ from opx.kept.bulletin import Member, Rooms
 from opx.suite.certificates import server_certificate
 from opx.suite.connectors.reading import PbxReader
 from opx.suite.console.desk import Desk
+from opx.suite.console.lookout import GatewayWatch, Lookout
 from opx.suite.console.models import CONSOLE
 from opx.suite.console.pbx_menu import PbxMenu
+from opx.suite.console.phone_rows import PhoneRows
 from opx.suite.console.rooms import TEMPLATES, rooms
 from opx.suite.gateway_link.exchange import TokenExchange
 from opx.suite.gateway_link.link import GatewayLink
@@ -16,6 +18,7 @@ from opx.suite.opening import open_sites
 from opx.suite.provisioning.repository import ProvisioningRepository
 from opx.suite.settings import SuiteSettings
 from opx.suite.timeline import Timeline
+from opx.suite.topics import SITES
 from opx.suite.users.repository import UserRepository
 from opx.web.console import Console
 from opx.web.passwords import PasswordHasher
@@ -53,6 +56,10 @@ class ConsoleService:
         self.bulletin = Rooms(member)
         link = GatewayLink(self.sites, self.bulletin, settings.address)
         stack.push_async_callback(link.close)
+        watch = GatewayWatch(link)
+        stack.push_async_callback(watch.stop)
+        self.bulletin.subscribe(SITES, lambda keys: watch.forget())
+        provisioning = ProvisioningRepository(engine)
         menu = PbxMenu(self.sites, self.bulletin)
         stack.push_async_callback(menu.stop)
         await menu.start()
@@ -67,8 +74,10 @@ class ConsoleService:
             TokenExchange(self.sites, self.bulletin, settings.address),
             menu,
             PbxReader(self.sites, self.bulletin, settings.pbx_reading, settings.address),
-            ProvisioningRepository(engine),
+            provisioning,
             UserRepository(engine),
+            watch,
+            Lookout(self.sites, provisioning, PhoneRows(engine), settings),
             settings,
         )
         self.console.serve("OPX Application Suite", settings.web_address, rooms(desk), [TEMPLATES])
