@@ -138,6 +138,11 @@ def cpu_seconds(pid: int) -> float:
     return sum(used[process] for process in _tree(pid, parents))
 
 
+def tree(pid: int) -> list[int]:
+    """A process and all that descend from it. ProcessLookupError when there is no such process."""
+    return _tree(pid, _processes()[0])
+
+
 def memory(pid: int) -> float:
     """Bytes of a process and all that descend from it; what they share counts once (proportional set size).
 

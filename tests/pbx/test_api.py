@@ -98,6 +98,10 @@ async def test_features_are_set_and_read_and_survive_a_restart(loopback: Loopbac
             assert guest["phone"] == "1102" and guest["has_pin"]
             assert PIN not in str(guest) and "scrypt" not in str(guest)
             assert (await api.delete("extensions/1500/hot-desk")).json()["phone"] == ""
+            right = await api.post("extensions/1500/pin", json={"pin": PIN, "phone": "14:00:E9:00:00:01"})
+            assert right.json() == {"matches": True}
+            assert (await api.post("extensions/1500/pin", json={"pin": "0000"})).json() == {"matches": False}
+            assert (await api.post("extensions/1101/pin", json={"pin": "0000"})).json() == {"matches": False}
             assert not (await api.delete("extensions/1500/pin")).json()["has_pin"]
         assert PIN.encode() not in (tmp_path / "pbx.db").read_bytes()
 

@@ -55,6 +55,17 @@ class PinWish(BaseModel):
     pin: str = Field(pattern=r"^[0-9]{4,16}$", repr=False)
 
 
+class PinTry(BaseModel):
+    pin: str = Field(pattern=r"^[0-9]{4,16}$", repr=False)
+    phone: str = Field(default="", pattern=r"^[A-Za-z0-9:.\- ]{0,64}$")
+    """Where it was typed, for the log."""
+
+
+class PinVerdict(BaseModel):
+    matches: bool
+    """False also while the extension is locked after too many tries."""
+
+
 class LogIn(BaseModel):
     phone: str = Field(pattern=r"^[0-9*#]{1,16}$")
     """The extension that the phone registers as."""
@@ -113,6 +124,18 @@ def add_features(app: FastAPI, node: PbxNode, known: Callable[[str], ExtensionRe
         known(number)
         states.put(number, replace(states.of(number), pin=""))
         return view(number)
+
+    @app.post("/api/v1/extensions/{number}/pin")
+    async def try_pin(number: Number, attempt: PinTry) -> PinVerdict:
+        known(number)
+        verdict: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def done(matches: bool) -> None:
+            if not verdict.done():
+                verdict.set_result(matches)
+
+        node.hot_desk.verify(number, attempt.phone or "a phone of the suite", attempt.pin, done)
+        return PinVerdict(matches=await verdict)
 
     @app.put("/api/v1/extensions/{number}/hot-desk")
     async def log_in(number: Number, wish: LogIn) -> FeaturesView:

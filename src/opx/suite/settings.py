@@ -9,6 +9,7 @@ from opx.settings_store import Certificates, DatabasePlace, Postgresql, place_of
 from opx.store.place import Place
 from opx.suite.connectors.settings import PbxReadingSettings
 from opx.suite.handsets.settings import Handsets
+from opx.suite.lan.settings import FirmwareLibrary, LanServices
 from opx.suite.provisioning.settings import ProvisioningSettings
 from opx.web.settings import Web
 
@@ -32,6 +33,8 @@ class SuiteSettings(Table):
     postgresql: Postgresql = Postgresql()
     web: SuiteWeb = SuiteWeb()
     handsets: Handsets = Field(default_factory=Handsets)
+    lan: LanServices = Field(default_factory=LanServices)
+    firmware: FirmwareLibrary = Field(default_factory=FirmwareLibrary)
     pbx_reading: PbxReadingSettings = PbxReadingSettings()
     provisioning: ProvisioningSettings = ProvisioningSettings()
 

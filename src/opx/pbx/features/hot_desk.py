@@ -32,6 +32,18 @@ class HotDesk:
 
     def log_in(self, number: str, phone: str, pin: str, done: Callable[[bool], None]) -> None:
         """Log an extension in at a phone; `done` hears whether that went well, and never why it did not."""
+
+        def checked(matches: bool) -> None:
+            # The phone may have been removed meanwhile.
+            well = matches and phone in self._office.extensions
+            if well:
+                self.place(number, phone)
+            done(well)
+
+        self.verify(number, phone, pin, checked)
+
+    def verify(self, number: str, phone: str, pin: str, done: Callable[[bool], None]) -> None:
+        """Whether a PIN is the extension's; a try like any other. `phone` is where it was typed, for the log."""
         if not self._admits(number):
             # A number that does not exist takes as long as a wrong PIN.
             self._check("", pin, lambda matches: done(False))
@@ -44,15 +56,12 @@ class HotDesk:
         self._failures[number] += 1
 
         def checked(matches: bool) -> None:
-            # Extension or phone may have been removed meanwhile.
-            well = matches and self._admits(number) and phone in self._office.extensions
             if matches:
                 self._failures.pop(number, None)
             else:
                 self._note_failure(number, phone)
-            if well:
-                self.place(number, phone)
-            done(well)
+            # The extension may have been removed meanwhile.
+            done(matches and self._admits(number))
 
         self._check(self._office.states.of(number).pin, pin, checked)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -269,7 +270,8 @@ async def _fleet(
     stopping = asyncio.create_task(stopped.wait())
     await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     report = fleet.report()
-    typer.echo(json.dumps(report.to_json()) if as_json else _said(report))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    typer.echo(json.dumps({**report.to_json(), "memory": memory}) if as_json else _said(report))
     if stay:
         await stopping
     for task in (waiting, stopping):

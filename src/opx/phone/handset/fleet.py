@@ -130,16 +130,15 @@ class Fleet:
         self._started = time.monotonic()
         loop = asyncio.get_running_loop()
         for handset in self.handsets:
-            task = loop.create_task(self._on(handset))
+            task = loop.create_task(self._on(handset), name=handset.identity.mac)
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._done)
 
     async def wait(self, limit: float, *, registered: bool = True) -> Report:
         """Until all have booted, and are registered if that is wanted, or `limit` seconds have passed."""
         end = time.monotonic() + limit
-        while time.monotonic() < end:
-            booted = all(handset.power is Power.ON for handset in self.handsets)
-            if booted and (not registered or len(self._times) == len(self.handsets)):
+        while self._tasks and time.monotonic() < end:
+            if not registered and all(handset.power is Power.ON for handset in self.handsets):
                 break
             await asyncio.sleep(LOOK)
         return self.report()
@@ -165,13 +164,15 @@ class Fleet:
         return report
 
     async def _on(self, handset: Handset) -> None:
-        try:
-            await handset.power_on()
-        except OSError as error:
-            self._troubles[handset.identity.mac] = str(error)
-            return
+        await handset.power_on()
         await handset.registered.wait()
         self._times.setdefault(handset.identity.mac, time.monotonic() - self._started)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Registered, or never to be."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._troubles[task.get_name()] = f"{type(error).__name__}: {error}"
 
     def _handset(self, member: Member, manner: Manner, spread: float, port: int) -> Handset:
         def heard(text: str) -> None:

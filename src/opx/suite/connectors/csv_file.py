@@ -63,6 +63,9 @@ class CsvFile:
     async def notify(self, number: str, event: Event, body: str = "") -> int:
         raise NotPossible("the PBX is known from a file only, so phones in the office cannot be notified through it")
 
+    async def check_pin(self, number: str, pin: str, phone: str) -> bool:
+        raise NotPossible("the PBX is known from a file only, so PINs of hot desk extensions cannot be checked")
+
     async def close(self) -> None:
         """Nothing is open."""
 

@@ -42,9 +42,14 @@ class _Notified(_Read):
     status: int
 
 
+class _PinVerdict(_Read):
+    matches: bool
+
+
 _SYSTEM = TypeAdapter(_System)
 _EXTENSIONS: TypeAdapter[Sequence[_Extension]] = TypeAdapter(Sequence[_Extension])
 _NOTIFIED = TypeAdapter(_Notified)
+_PIN_VERDICT = TypeAdapter(_PinVerdict)
 
 
 class OpxNode:
@@ -89,6 +94,10 @@ class OpxNode:
         wish = {"event": event, "content_type": "application/xml", "body": body}
         path = f"extensions/{quote(number, safe='')}/notify"
         return _known(_NOTIFIED, await self._ask("POST", path, wish, PHONE_TIMEOUT)).status
+
+    async def check_pin(self, number: str, pin: str, phone: str) -> bool:
+        path = f"extensions/{quote(number, safe='')}/pin"
+        return _known(_PIN_VERDICT, await self._ask("POST", path, {"pin": pin, "phone": phone})).matches
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -65,7 +65,7 @@ def provisioning_room(desk: Desk) -> Room:
         desk.console.shell.tell(request, "The gateway is asked now.")
         return desk.console.shell.go(PAGE)
 
-    return Room(router, (MenuEntry((*PHONE_SYSTEMS, "Provisioning"), PAGE, 10),))
+    return Room(router, (MenuEntry((*PHONE_SYSTEMS, "Provisioning"), PAGE, 13),))
 
 
 def _left(run: Run) -> float:

@@ -70,7 +70,52 @@ function sendOnce() {
   addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => delete form.dataset.sent));
 }
 
+// A form marked data-progress shows how much of its file has been sent.
+function showProgress() {
+  for (const form of document.querySelectorAll("form[data-progress]")) {
+    form.addEventListener("submit", (event) => {
+      if (form.dataset.sent) return;
+      event.preventDefault();
+      send(form);
+    });
+  }
+}
+
+function send(form) {
+  const bar = document.createElement("progress");
+  const said = document.createElement("p");
+  said.className = "hint";
+  said.setAttribute("role", "status");
+  form.append(bar, said);
+  const request = new XMLHttpRequest();
+  request.upload.addEventListener("progress", (event) => {
+    if (!event.lengthComputable) return;
+    bar.max = event.total;
+    bar.value = event.loaded;
+    const done = event.loaded === event.total;
+    said.textContent = done ? "Sent. It is being checked." : `${Math.floor((100 * event.loaded) / event.total)} % sent`;
+  });
+  request.addEventListener("load", () => {
+    // The answer is a page: the list, or the form with what is wrong.
+    const fresh = new DOMParser().parseFromString(request.responseText, "text/html");
+    const main = fresh.getElementById("main");
+    if (!main) return location.reload();
+    document.getElementById("main").replaceWith(main);
+    if (request.responseURL !== new URL(form.action).href) history.replaceState(null, "", request.responseURL);
+    document.getElementById("problems")?.focus();
+    showProgress();
+  });
+  request.addEventListener("error", () => {
+    bar.remove();
+    said.textContent = "The connection broke. Try again.";
+    delete form.dataset.sent;
+  });
+  request.open("POST", form.action);
+  request.send(new FormData(form));
+}
+
 document.getElementById("problems")?.focus();
 watch();
 offerCopies(document);
+showProgress();
 sendOnce();
