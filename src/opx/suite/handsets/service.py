@@ -190,7 +190,7 @@ class HandsetService:
         return [origin.address if origin is not None else None for origin in found]
 
     def _say_origins(self, trouble: str) -> None:
-        """Off is not an alarm where the Rest API is not used at all; that is a choice, and the page says so."""
+        """It stands as an alarm for as long as it is so, for nothing else shows it."""
         if trouble:
             self.alarms.board.raise_("origin-off", "", trouble[:500])
         else:
