@@ -37,6 +37,8 @@ class Connection:
     certificate: str = ""
     """The subject of the client's certificate, verified by the TLS handshake; "" without one."""
     source: "asyncio.Future[str] | None" = field(default=None, repr=False)
+    closed: bool = False
+    """What the gateway tells afterwards may be of another connection, which has got the same port of it."""
 
 
 class Origins:
@@ -123,7 +125,7 @@ class Origins:
         finally:
             # When it is cancelled, too: nobody may wait for ever.
             for connection, source in zip(batch, found, strict=True):
-                _settle(connection, source or "")
+                _settle(connection, "" if connection.closed else source or "")
 
     def _say(self, trouble: str) -> None:
         if trouble != self.trouble:

@@ -155,12 +155,12 @@ class HandsetService:
         limits = handsets.limits
         _raise_file_limit(limits.connections + SPARE_FILES)
         certificate = await server_certificate(settings, self.house.sites, prepare=self._ask_for_certificates)
-        admission = Admission(limits, lambda: self.book.gateway)
+        self.admission = Admission(limits, lambda: self.book.gateway)
         wanted: list[tuple[int, ssl.SSLContext | None]] = [(handsets.https_port, certificate.open())]
         if handsets.http:
             wanted.append((handsets.http_port, None))
         for port, tls in wanted:
-            server = HandsetServer(self.app, settings.address, port, admission, limits, tls)
+            server = HandsetServer(self.app, settings.address, port, self.admission, limits, tls)
             await server.start()
             stack.push_async_callback(server.stop)
         watching = asyncio.create_task(certificate.watch())
