@@ -14,9 +14,10 @@ import trustme
 from typer.testing import CliRunner
 
 from opx.config import load_settings
+from opx.findings import Finding, Level
 from opx.gateway import checks
 from opx.gateway.certificates import server_certificate
-from opx.gateway.checks import Finding, Level, addresses, certificates, clock, deliveries, limits, modes, rtp_ports
+from opx.gateway.checks import addresses, certificates, clock, deliveries, limits, modes, rtp_ports
 from opx.gateway.commands import app
 from opx.gateway.settings import GatewaySettings
 from opx.web.authority import SERVER_DAYS

@@ -2,20 +2,18 @@
 
 import asyncio
 import ctypes
-import errno
 import resource
 import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError
 
 from opx.config import ConfigError
+from opx.findings import Finding, Level, bind_advice, bind_problem
 from opx.gateway.certificates import certificates_in_use, server_certificate
 from opx.gateway.faults.settings import read_secret
 from opx.gateway.faults.ways import ways
@@ -42,21 +40,6 @@ _TIME_ERROR = 5
 """adjtimex(2): the clock is not synchronised."""
 _TIMEX_BYTES = 512
 """More than any layout of its structure takes."""
-
-
-class Level(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`what` was looked at; `text` says how it is, and what to do where something is to be done."""
-
-    level: Level
-    what: str
-    text: str
 
 
 async def check(settings: GatewaySettings, now: Callable[[], float] = time.time) -> list[Finding]:
@@ -143,10 +126,10 @@ def addresses(settings: GatewaySettings, *, running: bool) -> Iterator[Finding]:
     for name, face in faces:
         yield _face(name, face, running=running)
     at, port = settings.web_address, settings.web.port
-    problem = _bind(at, port, socket.SOCK_STREAM) if not running else _bind(at, 0, socket.SOCK_STREAM)
+    problem = bind_problem(at, port, socket.SOCK_STREAM) if not running else bind_problem(at, 0, socket.SOCK_STREAM)
     where = f"web, TCP {at}:{port}"
     if problem:
-        yield Finding(Level.ERROR, where, _advice(problem, "web.port", "web.address"))
+        yield Finding(Level.ERROR, where, bind_advice(problem, "web.port", "web.address"))
     else:
         yield Finding(Level.OK, where, "in use by the running gateway" if running else "free")
 
@@ -155,31 +138,11 @@ def _face(name: str, face: Face, *, running: bool) -> Finding:
     kinds = {"UDP": socket.SOCK_DGRAM, "TCP": socket.SOCK_STREAM}
     where = f"{name}, {' and '.join(face.transports)} {face.address}:{face.port}"
     for transport in face.transports:
-        if problem := _bind(face.address, 0 if running else face.port, kinds[transport]):
-            return Finding(Level.ERROR, where, f"{transport}: " + _advice(problem, f"{name}.port", f"{name}.address"))
+        if problem := bind_problem(face.address, 0 if running else face.port, kinds[transport]):
+            return Finding(
+                Level.ERROR, where, f"{transport}: " + bind_advice(problem, f"{name}.port", f"{name}.address")
+            )
     return Finding(Level.OK, where, "in use by the running gateway" if running else "free")
-
-
-def _bind(address: str, port: int, kind: socket.SocketKind) -> int:
-    """Why a socket cannot be bound there, as an errno; 0 when it can."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        if kind is socket.SOCK_STREAM:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as error:
-            return error.errno or errno.EIO
-    return 0
-
-
-def _advice(problem: int, port: str, address: str) -> str:
-    if problem == errno.EADDRNOTAVAIL:
-        return f"is no address of this machine; give it to an interface, or change {address}"
-    if problem == errno.EADDRINUSE:
-        return f"another program has this port; stop it, or change {port}"
-    if problem == errno.EACCES:
-        return f"the right to this port is missing; take one from 1024 on as {port}, or give CAP_NET_BIND_SERVICE"
-    return f"cannot be used: {errno.errorcode.get(problem, problem)}"
 
 
 def rtp_ports(settings: GatewaySettings) -> Iterator[Finding]:

@@ -25,14 +25,15 @@ async def open_sites(settings: SuiteSettings) -> SiteRepository:
     engine = open_engine(settings.database_place)
     try:
         await migrate(engine, MIGRATIONS)
-        await _check_key(engine, sealer)
+        await check_key(engine, sealer)
         return SiteRepository(engine, sealer)
     except BaseException:
         await engine.dispose()
         raise
 
 
-async def _check_key(engine: AsyncEngine, sealer: Sealer) -> None:
+async def check_key(engine: AsyncEngine, sealer: Sealer) -> None:
+    """SecretsError when the key is another database's."""
     async with async_sessionmaker(engine).begin() as session:
         probe = await session.get(Setting, "key")
         if probe is None:

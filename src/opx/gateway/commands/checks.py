@@ -1,16 +1,14 @@
 """`opx gateway check`."""
 
 import asyncio
-import json
 import logging
-import sys
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from opx.config import ConfigError, load_settings
-from opx.gateway.checks import Finding, Level, check
+from opx.findings import Finding, Level, report
+from opx.gateway.checks import check
 from opx.gateway.commands.common import CONFIG, ConfigOption
 from opx.gateway.settings import GatewaySettings
 
@@ -26,13 +24,7 @@ def check_command(
         findings = _findings(config)
     finally:
         logging.disable(logging.NOTSET)
-    if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
-    else:
-        for finding in findings:
-            typer.echo(f"{finding.level:<8} {finding.what}: {finding.text}")
-    if any(finding.level is Level.ERROR for finding in findings):
-        sys.exit(1)
+    report(findings, as_json=as_json)
 
 
 def _findings(config: ConfigOption) -> list[Finding]:

@@ -5,11 +5,13 @@ import typer
 from opx.config import SettingsFile
 from opx.kept.keeper import KeptProcess
 from opx.program import log_to_stderr, owner_errors, run_service
+from opx.suite.commands.checks import check_command
 from opx.suite.commands.common import CONFIG, ConfigOption
 from opx.suite.commands.extensions import extension_app
 from opx.suite.commands.gateway import gateway_app
 from opx.suite.commands.phones import phone_app
 from opx.suite.commands.sites import location_app, node_app, pbx_app
+from opx.suite.commands.users import user_app
 from opx.suite.service import SuiteService
 from opx.suite.settings import SuiteSettings
 
@@ -27,6 +29,8 @@ app.add_typer(node_app, name="node")
 app.add_typer(location_app, name="location")
 app.add_typer(extension_app, name="extension")
 app.add_typer(phone_app, name="phone")
+app.add_typer(user_app, name="user")
+app.command("check")(check_command)
 
 
 @app.command()
