@@ -170,7 +170,7 @@ def site_users_room(desk: Desk) -> Room:
             raise HTTPException(404) from None
 
     UsersImport(desk, phones).add_to(router)
-    menu = (MenuEntry((*SITE_SETTINGS, "Users"), PAGE, 30),)
+    menu = (MenuEntry((*SITE_SETTINGS, "Users"), PAGE, 9),)
     return Room(router, menu, uploads={f"{PAGE}/import": MAX_UPLOAD})
 
 

@@ -284,8 +284,8 @@ def _token(gateway: GatewayRecord, now: float) -> Condition:
     if days < 0:
         return Condition(4, what, Status.WRONG, "has expired; renew it on the gateway, or request another one", path)
     if days < TOKEN_WARNING_DAYS:
-        return Condition(4, what, Status.WRONG, f"has {days} days left; renew it", GATEWAY_PAGE)
-    return Condition(4, what, Status.DONE, f"has {days} days left", GATEWAY_PAGE)
+        return Condition(4, what, Status.WRONG, f"has {_number(days, 'day')} left; renew it", GATEWAY_PAGE)
+    return Condition(4, what, Status.DONE, f"has {_number(days, 'day')} left", GATEWAY_PAGE)
 
 
 # --- stage 5
@@ -301,16 +301,16 @@ def _extensions(facts: Facts) -> Iterator[Condition]:
     if not counts.present:
         yield Condition(5, "SIP extensions", Status.MISSING, "read them from the PBX, or type them", path)
         return
-    yield Condition(5, "SIP extensions", Status.DONE, f"{counts.present} are known", path)
+    yield Condition(5, "SIP extensions", Status.DONE, f"{_number(counts.present, 'extension')} known", path)
     if counts.teleworkers:
-        text = f"{counts.teleworkers} extensions use them"
+        text = f"at {_number(counts.teleworkers, 'extension')}"
         yield Condition(5, "Use remote authorization credentials", Status.DONE, text, path)
     else:
         text = "tick it at the extensions whose phones are outside"
         yield Condition(5, "Use remote authorization credentials", Status.MISSING, text, path)
     what = "Internal authorization name equals the extension number"
     if counts.obstructed:
-        text = f"not at {counts.obstructed} extensions, or their passwords are not known; these cannot be remote ones"
+        text = f"not at {_number(counts.obstructed, 'extension')}, or no password is known; such cannot be remote ones"
         yield Condition(5, what, Status.NOTE, text, f"{path}?use=obstructed" if path != "/pbxs" else path)
     else:
         yield Condition(5, what, Status.DONE)
@@ -320,16 +320,16 @@ def _extensions(facts: Facts) -> Iterator[Condition]:
         yield Condition(5, "SIP hot desk extensions", Status.NOTE, text, path)
     if facts.gateway.rest_api and counts.teleworkers:
         yield _provisioned(counts, path)
-    text = f"{counts.teleworkers} phones outside need one each; the gateway's dashboard shows how many there are"
+    text = f"{_number(counts.teleworkers, 'is', 'are')} needed; the gateway's dashboard shows how many there are"
     yield Condition(5, "Teleworker licences on the gateway", Status.UNKNOWN, text)
 
 
 def _provisioned(counts: Extensions, path: str) -> Condition:
     what = "Remote extensions are on the gateway"
     if counts.failed:
-        return Condition(5, what, Status.WRONG, f"{counts.failed} could not be written; each says why", path)
+        return Condition(5, what, Status.WRONG, f"{counts.failed} could not be written; the page says why", path)
     if counts.waiting:
-        return Condition(5, what, Status.MISSING, f"{counts.waiting} are waiting to be written", path)
+        return Condition(5, what, Status.MISSING, f"{_number(counts.waiting, 'is', 'are')} waiting to be written", path)
     return Condition(5, what, Status.DONE, f"{counts.on_gateway} of {counts.teleworkers}", path)
 
 
@@ -342,15 +342,21 @@ def _phones(facts: Facts) -> Iterator[Condition]:
         text = f"give each phone the configuration server {facts.locations.remote or 'of stage 1'}, HTTPS, port "
         yield Condition(6, "Phones ask for their configuration", Status.MISSING, f"{text}{facts.https_port}", "/phones")
         return
-    yield Condition(6, "Phones ask for their configuration", Status.DONE, f"{phones.seen} were seen", "/phones")
+    yield Condition(
+        6, "Phones ask for their configuration", Status.DONE, f"{_number(phones.seen, 'was', 'were')} seen", "/phones"
+    )
     if phones.waiting:
-        text = f"{phones.waiting} wait; approve them and give each its extension"
+        text = f"{_number(phones.waiting, 'waits', 'wait')}; approve them and give each its extension"
         yield Condition(6, "Phones are approved", Status.MISSING, text, "/phones?state=waiting")
     else:
-        yield Condition(6, "Phones are approved", Status.DONE, f"{phones.approved} are", "/phones")
+        yield Condition(6, "Phones are approved", Status.DONE, f"{_number(phones.approved, 'is', 'are')}", "/phones")
 
 
 # --- helpers
+
+
+def _number(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _opens(rule: Forward, port: int) -> bool:
