@@ -49,7 +49,7 @@ async def test_the_page_is_where_the_guide_has_it(tmp_path: Path) -> None:
     async with open_suite_console(tmp_path) as suite:
         visitor = await signed_in(suite)
         await visitor.get(PAGE)
-        assert "Configuration Site Settings Phone Systems MiVoice Border Gateway" in visitor.text
+        assert "Configuration Site Settings Users Phone Systems MiVoice Border Gateway" in visitor.text
         assert f'<a href="{PAGE}" aria-current="page">MiVoice Border Gateway</a>' in visitor.html
 
 
