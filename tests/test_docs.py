@@ -18,6 +18,7 @@ from opx.pbx.api import System, build_api
 from opx.pbx.features.codes import Feature
 from opx.pbx.options import DEFAULT_CODES
 from opx.pbx.settings import PbxSettings
+from opx.suite.settings import SuiteSettings
 from support.office import Office
 
 ROOT = Path(__file__).parent.parent
@@ -117,3 +118,9 @@ def test_the_api_calls_of_the_pbx_page_are_served() -> None:
         assert bool(body) == ("requestBody" in served[(method or "GET").lower()]), path
         if body:
             json.loads(body)
+
+
+def test_the_settings_of_the_handsets_page_load() -> None:
+    (text,) = blocks("handsets.md", "toml")
+    settings = parse_settings(SuiteSettings, 'address = "192.168.20.10"\n' + text, "handsets.md").handsets
+    assert settings.lan == ("192.168.20.0/24", "10.8.0.0/16") and settings.provision.dst_config == 3

@@ -13,7 +13,7 @@ from opx.suite.handsets.catalogue import MODELS, model_of
 from opx.suite.handsets.http_digest import HttpDigest, Offer, Shown, hashes_of
 from opx.suite.handsets.keys import Key, compressed, merge_keys, parameters_of
 from opx.suite.handsets.limits import Distinct, Refusals
-from opx.suite.handsets.origins import BATCH, Asked, Connection, Origins
+from opx.suite.handsets.origins import AT_ONCE, BATCH, Asked, Connection, Origins
 from opx.suite.handsets.parameters import Hold, Parameter, ParameterError, locked, merge, render
 from opx.suite.handsets.records import Side
 from opx.suite.handsets.sides import Sides
@@ -283,6 +283,25 @@ async def test_many_connections_are_asked_for_at_once_and_each_once() -> None:
     found = await asyncio.gather(*(origins.of(one) for one in [*connections, *connections]))
     assert found[:2] == ["198.51.100.2", "198.51.100.3"] and sum(gateway.asked) == BATCH + 100
     assert len(gateway.asked) <= 4
+    await origins.stop()
+
+
+async def test_while_the_gateway_answers_those_that_come_are_gathered() -> None:
+    gateway, answering = Gateway(), asyncio.Event()
+
+    async def slowly(asked: Sequence[Asked]) -> Sequence[str | None]:
+        await answering.wait()
+        return await gateway.look_up(asked)
+
+    origins = Origins(slowly, 60.0, sleep=lambda seconds: asyncio.sleep(0))
+    waiting = []
+    for port in range(2, 42):
+        waiting.append(asyncio.create_task(origins.of(connection(port))))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    answering.set()
+    await asyncio.gather(*waiting)
+    assert len(gateway.asked) <= AT_ONCE + 1 and sum(gateway.asked) == 40
     await origins.stop()
 
 

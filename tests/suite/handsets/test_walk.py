@@ -94,6 +94,9 @@ async def test_the_first_delivery_is_for_the_approved_source_alone(site: Handset
     stranger = await Handset(site, home="192.0.2.66", port=40001).fetch()
     assert parameters(stranger)["!sip line1 password"] == ""
     assert f"its first configuration is for {HOME} alone (from 192.0.2.66)" in await site.timeline()
+    for _ in range(2):
+        await Handset(site, home="192.0.2.66", port=40001).fetch()
+    assert ("phone-guessed", "14:00:E9:12:34:56") in await site.alarms()
     assert parameters(await phone.fetch())["!sip line1 password"] == "set-Side-2001"
 
 

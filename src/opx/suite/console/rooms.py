@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from opx.suite.console.alarms import alarms_room
 from opx.suite.console.border_gateway import border_gateway_room
 from opx.suite.console.dashboard import dashboard_room
 from opx.suite.console.desk import Desk
@@ -32,6 +33,7 @@ def rooms(desk: Desk) -> list[Room]:
         firmware_room(desk),
         locations_room(desk),
         site_users_room(desk),
+        alarms_room(desk),
         sign_in_room(desk.console),
         people_room(desk.console),
     ]

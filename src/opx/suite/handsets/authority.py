@@ -170,6 +170,9 @@ class Authority:
         if phone.bound_at is not None:
             self._guess(phone, source, "asked with the factory's credentials, although it has its own digest")
             return stranger
+        if source and phone.window_source not in ("", source) and phone.window_open(now):
+            self._guess(phone, source, f"its first configuration is for {phone.window_source} alone")
+            return stranger
         reason = self._window(phone, ask.side, source, now)
         if reason:
             self._witness.note(phone.mac, Kind.REFUSED, reason + _from(source))
@@ -184,11 +187,7 @@ class Authority:
             if side is Side.TELEWORKER and self._settings.window_without_origin:
                 return ""
             return f"its first configuration waits for a known source; {self._origins.trouble or 'there is none'}"
-        if not phone.window_source:
-            # Approved before it was seen, or where it was is not known: the first one to come is it.
-            return ""
-        if source != phone.window_source:
-            return f"its first configuration is for {phone.window_source} alone"
+        # Approved without a source: it was not seen yet, or from where is not known. The first to come is it.
         return ""
 
     async def _code(self, ask: Ask, offer: Offer, source: str) -> Verdict:

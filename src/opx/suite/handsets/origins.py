@@ -21,8 +21,8 @@ GATHER_SECONDS = 0.004
 """How long the first of a batch waits for others: nothing beside a TLS handshake through the internet."""
 BATCH = 500
 """What the gateway takes at once."""
-AT_ONCE = 4
-"""Batches under way at the same time."""
+AT_ONCE = 2
+"""Batches under way at the same time: the gateway takes so many requests of a consumer and no more."""
 QUIET_SECONDS = 30.0
 """After a failure that concerns all, nothing is asked for so long: 5,000 phones must not wait for the same silence."""
 
@@ -37,6 +37,8 @@ class Connection:
     certificate: str = ""
     """The subject of the client's certificate, verified by the TLS handshake; "" without one."""
     source: "asyncio.Future[str] | None" = field(default=None, repr=False)
+    closed: bool = False
+    """What the gateway tells afterwards may be of another connection, which has got the same port of it."""
 
 
 class Origins:
@@ -81,7 +83,11 @@ class Origins:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for connection in self._waiting:
+        self._give_up()
+
+    def _give_up(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for connection in waiting:
             _settle(connection, "")
 
     def retry(self) -> None:
@@ -89,17 +95,27 @@ class Origins:
         self._quiet_until = 0.0
 
     async def _gather(self) -> None:
+        """As long as somebody waits. While enough batches are under way the next one grows."""
         await self._sleep(GATHER_SECONDS)
         while self._waiting:
+            await self._turn.acquire()
+            if self._monotonic() < self._quiet_until:
+                self._turn.release()
+                self._give_up()
+                break
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             task = asyncio.create_task(self._ask(batch))
             self._batches.add(task)
-            task.add_done_callback(self._batches.discard)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._turn.release()
+        self._batches.discard(task)
 
     async def _ask(self, batch: list[Connection]) -> None:
         found: Sequence[str | None] = [None] * len(batch)
         try:
-            async with asyncio.timeout(self._patience), self._turn:
+            async with asyncio.timeout(self._patience):
                 found = await self.look_up([(connection.peer, connection.own) for connection in batch])
             self._say("")
         except (GatewayError, TimeoutError) as error:
@@ -109,7 +125,7 @@ class Origins:
         finally:
             # When it is cancelled, too: nobody may wait for ever.
             for connection, source in zip(batch, found, strict=True):
-                _settle(connection, source or "")
+                _settle(connection, "" if connection.closed else source or "")
 
     def _say(self, trouble: str) -> None:
         if trouble != self.trouble:

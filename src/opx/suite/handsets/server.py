@@ -4,10 +4,11 @@ Nothing is done per request but what `Reception` does; nothing per connection bu
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvicorn
@@ -23,12 +24,16 @@ HANDSHAKE_SECONDS = 20.0
 """For a TLS handshake. When 5,000 phones come together, the last ones wait for those before them."""
 KEEP_ALIVE_SECONDS = 10
 STOP_SECONDS = 2.0
+ACCEPT_AGAIN_SECONDS = 1.0
+"""After the machine had no file descriptor left, as it is after any other failure."""
 CONNECTION = "opx.connection"
 """Where the application finds the connection in a scope's state."""
 
+log = logging.getLogger(__name__)
+
 
 class Admission:
-    """Who may have a connection: so many at a time altogether, and so many of one host.
+    """How many connections there may be at a time, altogether and of one host.
 
     `shared` is the gateway's inside address, behind which all phones outside are; it counts as no single host.
     """
@@ -37,57 +42,77 @@ class Admission:
         self._limits = limits
         self._shared = shared
         self._of: Counter[str] = Counter()
+        self._room = asyncio.Event()
+        self._room.set()
         self.open = 0
         self.turned_away = 0
 
-    def admit(self, host: str) -> bool:
-        full = self.open >= self._limits.connections
-        if full or (self._of[host] >= self._limits.connections_per_host and host != self._shared()):
+    async def room(self) -> None:
+        """Until there is room for a further connection; those that come meanwhile wait in the kernel's queue."""
+        await self._room.wait()
+
+    def admit(self, host: str) -> "Seat | None":
+        """None when the host has as many as it may have already."""
+        if self._of[host] >= self._limits.connections_per_host and host != self._shared():
             self.turned_away += 1
-            return False
+            return None
         self.open += 1
         self._of[host] += 1
-        return True
+        self._look()
+        return Seat(lambda: self._left(host))
 
-    def left(self, host: str) -> None:
+    def _left(self, host: str) -> None:
         self.open -= 1
         self._of[host] -= 1
         if self._of[host] <= 0:
             del self._of[host]
+        self._look()
+
+    def _look(self) -> None:
+        if self.open < self._limits.connections:
+            self._room.set()
+        else:
+            self._room.clear()
+
+
+class Seat:
+    """One connection's place, from its first packet on; to be left once."""
+
+    def __init__(self, left: Callable[[], None]) -> None:
+        self._left: Callable[[], None] | None = left
+
+    def leave(self) -> None:
+        left, self._left = self._left, None
+        if left is not None:
+            left()
 
 
 class HandsetProtocol(HttpToolsProtocol):
     """One connection, with bounds on a request's head and on the time that it takes to come."""
 
-    def __init__(self, admission: Admission, limits: HandsetLimits, *known: Any, **named: Any) -> None:
+    def __init__(self, seat: Seat, limits: HandsetLimits, *known: Any, **named: Any) -> None:
         super().__init__(*known, **named)
-        self._admission = admission
+        self._seat = seat
         self._limits = limits
-        self._admitted = False
+        self._known: Connection | None = None
         self._head_bytes = 0
         self._requests = 0
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        host = self.client[0] if self.client else ""
-        if not self._admission.admit(host):
-            transport.abort()
-            return
-        self._admitted = True
         secure = self.scheme == "https"
         own = (self.server[0], self.server[1] or 0) if self.server else ("", 0)
-        self.app_state = {
-            CONNECTION: Connection(self.client or ("", 0), own, secure, _subject(transport) if secure else "")
-        }
+        self._known = Connection(self.client or ("", 0), own, secure, _subject(transport) if secure else "")
+        self.app_state = {CONNECTION: self._known}
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._settle()
-        if self._admitted:
-            self._admitted = False
-            self._admission.left(self.client[0] if self.client else "")
+        self._seat.leave()
+        if self._known is not None:
+            self._known.closed = True
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
@@ -154,32 +179,32 @@ class HandsetServer:
         self._limits = limits
         self._tls = tls
         self._state = ServerState()
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """OSError when the address is taken."""
         self._config.load()
-        loop = asyncio.get_running_loop()
         listening = socket.socket(socket.AF_INET)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.setblocking(False)
             listening.bind((self._host, self._wanted_port))
+            listening.listen(BACKLOG)
         except OSError as error:
             listening.close()
             raise OSError(f"{self._host}:{self._wanted_port} cannot be listened on: {error.strerror}") from None
-        self._server = await loop.create_server(
-            self._connection,
-            sock=listening,
-            backlog=BACKLOG,
-            ssl=self._tls,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls is not None else None,
-        )
+        self._listening = listening
+        self._beside(self._accept(listening))
 
     async def stop(self) -> None:
-        if self._server is None:
+        if self._listening is None:
             return
-        self._server.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._listening.close()
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:
@@ -189,12 +214,44 @@ class HandsetServer:
 
     @property
     def port(self) -> int:
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
+        assert self._listening is not None
+        port: int = self._listening.getsockname()[1]
         return port
 
-    def _connection(self) -> HandsetProtocol:
-        return HandsetProtocol(self._admission, self._limits, self._config, self._state, {})
+    async def _accept(self, listening: socket.socket) -> None:
+        """Take connections while there is room: who has to wait loses nothing, who is sent away has to try again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._admission.room()
+            try:
+                accepted, peer = await loop.sock_accept(listening)
+            except OSError as error:
+                log.warning("no connection can be taken: %s", error)
+                await asyncio.sleep(ACCEPT_AGAIN_SECONDS)
+                continue
+            seat = self._admission.admit(peer[0])
+            if seat is None:
+                accepted.close()
+            else:
+                self._beside(self._serve(accepted, seat))
+
+    async def _serve(self, accepted: socket.socket, seat: Seat) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: HandsetProtocol(seat, self._limits, self._config, self._state, {}),
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls is not None else None,
+            )
+        except (OSError, asyncio.CancelledError):
+            # No TLS, not in time, or gone meanwhile: no protocol will leave the seat.
+            accepted.close()
+            seat.leave()
+
+    def _beside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _subject(transport: asyncio.Transport) -> str:

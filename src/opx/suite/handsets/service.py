@@ -155,12 +155,12 @@ class HandsetService:
         limits = handsets.limits
         _raise_file_limit(limits.connections + SPARE_FILES)
         certificate = await server_certificate(settings, self.house.sites, prepare=self._ask_for_certificates)
-        admission = Admission(limits, lambda: self.book.gateway)
+        self.admission = Admission(limits, lambda: self.book.gateway)
         wanted: list[tuple[int, ssl.SSLContext | None]] = [(handsets.https_port, certificate.open())]
         if handsets.http:
             wanted.append((handsets.http_port, None))
         for port, tls in wanted:
-            server = HandsetServer(self.app, settings.address, port, admission, limits, tls)
+            server = HandsetServer(self.app, settings.address, port, self.admission, limits, tls)
             await server.start()
             stack.push_async_callback(server.stop)
         watching = asyncio.create_task(certificate.watch())
@@ -190,7 +190,7 @@ class HandsetService:
         return [origin.address if origin is not None else None for origin in found]
 
     def _say_origins(self, trouble: str) -> None:
-        """Off is not an alarm where the Rest API is not used at all; that is a choice, and the page says so."""
+        """It stands as an alarm for as long as it is so, for nothing else shows it."""
         if trouble:
             self.alarms.board.raise_("origin-off", "", trouble[:500])
         else:
