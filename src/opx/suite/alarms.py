@@ -125,7 +125,10 @@ class AlarmDesk:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception:
+                log.exception("alarms could not be written down")
 
 
 def _values(alarm: Alarm) -> dict[str, object]:

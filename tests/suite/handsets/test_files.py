@@ -196,6 +196,7 @@ def test_what_the_suite_must_be_sure_of_no_profile_changes() -> None:
         Parameter("HTTPS validate certificates", False),
         Parameter("http digest password", "x"),
         Parameter("admin password", "22222"),
+        Parameter("sip transport protocol", 4),
     ]
     given = own(OUTSIDE, profiles=Profiles([wanted]))
     assert given == own(OUTSIDE)

@@ -1,6 +1,7 @@
 """A handset's requests from the first to the last, in process: who gets what, and what stands where afterwards."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -140,6 +141,16 @@ async def test_who_guesses_learns_nothing_from_how_it_is_refused(site: HandsetSi
         assert all(headers == plain[0] for headers in plain)
 
 
+async def test_no_secret_is_logged_or_told(site: HandsetSite, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    phone = await bound(site)
+    for credentials in (phone.credentials, Credentials(phone.credentials.name, "a-wrong-guess"), FACTORY_CREDENTIALS):
+        await Handset(site, credentials=credentials).fetch()
+    told = "\n".join([*await site.timeline(), *(str(alarm) for alarm in await site.alarms()), caplog.text])
+    assert len(told) > 100
+    assert not [secret for secret in [*secrets_of(site), "a-wrong-guess"] if secret in told]
+
+
 async def test_a_guessed_phone_is_noticed_explained_and_raises_an_alarm(site: HandsetSite) -> None:
     await bound(site)
     guesser = Handset(site, home="192.0.2.66", port=40009)
@@ -172,7 +183,10 @@ async def test_a_digest_for_one_file_does_not_open_another(site: HandsetSite) ->
     other = await bound(site, OTHER, "2002")
     answer = await phone.ask(f"/{OTHER}.cfg")
     assert (answer.status_code, answer.content) == NOT_FOUND
+    for _ in range(2):
+        await phone.ask(f"/{OTHER}.cfg")
     assert any("asked for its file" in text for text in await site.timeline(OTHER))
+    assert ("phone-guessed", "14:00:E9:65:43:21") in await site.alarms()
     swapped = await Handset(site, OTHER, credentials=phone.credentials).fetch()
     assert swapped.status_code == 401
     assert (await other.fetch()).status_code == 200

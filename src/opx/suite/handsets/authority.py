@@ -121,6 +121,14 @@ class Authority:
         """Whether a source was refused too often."""
         return self._refused.too_many(source, self._clock())
 
+    def named(self, mac: str, source: str, text: str) -> None:
+        """A phone's MAC was named by somebody who is not it."""
+        phone = self._book.phone(mac)
+        if phone is not None and phone.approved:
+            self._guess(phone, source, text)
+        else:
+            self.refused(mac, source, text)
+
     def refused(self, mac: str, source: str, text: str) -> None:
         """Something was refused at a phone that counts against the source."""
         self._refused.note(source, self._clock())
@@ -151,10 +159,7 @@ class Authority:
             return Verdict(Outcome.CHALLENGE) if ask.page else self._factory(ask, phone, source, now)
         if looks_like_number(offer.username) and self._takes_code(ask):
             return await self._code(ask, offer, source)
-        if phone is not None and phone.approved:
-            self._guess(phone, source, "a wrong digest was sent for it")
-        else:
-            self.refused(ask.identity.mac, source, "a digest was sent for it that nobody has")
+        self.named(ask.identity.mac, source, "a wrong digest was sent for it")
         return Verdict(Outcome.CHALLENGE, source=source)
 
     def _factory(self, ask: Ask, phone: PhoneRecord | None, source: str, now: float) -> Verdict:

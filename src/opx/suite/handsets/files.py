@@ -110,7 +110,13 @@ def own(
     if provision.second_line and extension is not None:
         account_lines += account(2, extension, node, place.side, Hold.LOCKED)
     # What the suite must be sure of comes last.
-    sure = merge(locked(_server(place)), locked(_trust(place, provision)), _identity(phone), account_lines)
+    sure = merge(
+        locked(_server(place)),
+        locked(_trust(place, provision)),
+        [_transport(place, provision)],
+        _identity(phone),
+        account_lines,
+    )
     return _for_side(place.side, merge(*levels, sure, parameters_of(keys, model)))
 
 
@@ -159,16 +165,14 @@ def _trust(place: Place, provision: Provision) -> list[Parameter]:
 
 
 def _signalling(place: Place, provision: Provision) -> list[Parameter]:
-    teleworker = place.side is Side.TELEWORKER
-    transport = provision.teleworker_transport if teleworker else provision.lan_transport
     return [
-        Parameter("sip transport protocol", {"UDP": 1, "TCP": 2}[transport], Hold.LOCKED),
+        _transport(place, provision),
         Parameter("sip registration period", provision.registration_period),
         Parameter("sip registration retry timer", provision.retry_seconds),
         Parameter("sip registration timeout retry timer", provision.retry_seconds),
         Parameter("sip rport", True),
         Parameter("sip xml notify event", True, Hold.LOCKED),
-        Parameter("sip whitelist", teleworker),
+        Parameter("sip whitelist", place.side is Side.TELEWORKER),
         Parameter("sip dtmf method", 0),
         Parameter("sip srtp mode", 0),
         Parameter("sip out-of-band dtmf", True),
@@ -176,6 +180,11 @@ def _signalling(place: Place, provision: Provision) -> list[Parameter]:
         Parameter("tos sip", provision.tos_sip),
         Parameter("tos rtp", provision.tos_rtp),
     ]
+
+
+def _transport(place: Place, provision: Provision) -> Parameter:
+    transport = provision.teleworker_transport if place.side is Side.TELEWORKER else provision.lan_transport
+    return Parameter("sip transport protocol", {"UDP": 1, "TCP": 2}[transport], Hold.LOCKED)
 
 
 def _lan(provision: Provision, suite: str) -> list[Parameter]:

@@ -79,7 +79,7 @@ class Reception:
             return await self._other(ask, path, query, known)
         if mac != identity.mac:
             source = await self._authority.source_of(connection, side)
-            self._authority.refused(mac, source, f"a handset that says it is {identity.mac} asked for its file")
+            self._authority.named(mac, source, f"a handset that says it is {identity.mac} asked for its file")
             return REFUSED
         response = await self._file(ask)
         return _unchanged(response, known)

@@ -185,6 +185,8 @@ class HandsetServer:
     async def start(self) -> None:
         """OSError when the address is taken."""
         self._config.load()
+        # It warns of each request that is none; strangers would fill the log.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         listening = socket.socket(socket.AF_INET)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -134,4 +134,8 @@ class Witness:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(self._every)
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception:
+                # Phones are served on; the next time may go better.
+                log.exception("what was seen of phones could not be written down")
