@@ -11,7 +11,7 @@ from opx.suite.handsets.records import PhoneRecord, normal_mac, pretty_mac
 from opx.suite.handsets.repository import PhoneRepository
 from opx.suite.sites.records import ExtensionRecord, Missing, SiteError
 from opx.suite.timeline import Entry, Kind, phone_subject
-from opx.suite.topics import PHONES, RESYNC
+from opx.suite.topics import PHONES
 
 SUGGESTED = 200
 """Extensions without a phone that a page suggests."""
@@ -65,7 +65,6 @@ class PhoneDesk:
         window = self.desk.settings.handsets.delivery_window
         await self.repository.approve(phone.mac, time.time(), window, version=version)
         await self.done(request, phone.mac, "approved a phone", f"approved by {_who(request)}")
-        self.desk.bulletin.publish(RESYNC, [phone.mac])
 
     async def assign(
         self, request: Request, phone: PhoneRecord, extension_id: int | None, version: int | None = None

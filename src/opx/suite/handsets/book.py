@@ -6,6 +6,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy.exc import DBAPIError
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from opx.kept.bulletin import Bulletin
 from opx.suite.handsets.files import Assigned
 from opx.suite.handsets.http_digest import Hashes, hashes_of
-from opx.suite.handsets.records import PhoneRecord
+from opx.suite.handsets.records import PhoneRecord, Sighting
 from opx.suite.handsets.repository import PhoneRepository
 from opx.suite.sites.records import ExtensionRecord, Locations, NodeRecord
 from opx.suite.sites.repository import ExtensionQuery, SiteRepository
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Book:
-    """`on_change` hears of which MACs the files may differ now, None of all."""
+    """`on_change` hears of which MACs the files may differ now, None of all; `on_seen` of phones that have asked."""
 
     def __init__(self) -> None:
         self.phones: dict[str, PhoneRecord] = {}
@@ -35,6 +36,7 @@ class Book:
         self.locations = Locations()
         self.gateway = ""
         self.on_change: list[Callable[[frozenset[str] | None], None]] = []
+        self.on_seen: list[Callable[[frozenset[str]], None]] = []
         self._hashes: dict[str, Hashes] = {}
 
     def phone(self, mac: str) -> PhoneRecord | None:
@@ -60,6 +62,27 @@ class Book:
     def put(self, phone: PhoneRecord) -> None:
         """What this process has just written, before the bulletin comes round."""
         self.take_phones([phone], [phone.mac])
+
+    def saw(self, sightings: Iterable[Sighting]) -> None:
+        """What known phones have told by asking; no file differs by that."""
+        macs = set()
+        for seen in sightings:
+            phone = self.phones.get(seen.mac)
+            if phone is not None:
+                macs.add(seen.mac)
+                self.phones[seen.mac] = replace(
+                    phone,
+                    model=seen.model,
+                    firmware=seen.firmware,
+                    user_agent=seen.user_agent,
+                    side=seen.side.value,
+                    source=seen.source or phone.source,
+                    last_seen=seen.at,
+                    delivered=seen.delivered or phone.delivered,
+                    delivered_at=seen.at if seen.delivered else phone.delivered_at,
+                )
+        for hear in self.on_seen:
+            hear(frozenset(macs))
 
     def take_phones(self, records: Iterable[PhoneRecord], macs: Iterable[str] | None) -> None:
         """Those of `macs`; the ones that are not among `records` are gone. None: all."""

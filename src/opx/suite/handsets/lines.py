@@ -42,8 +42,13 @@ def account(
         user = credentials.name if credentials else ""
     else:
         host, port, credentials, user = node.address, node.sip_port, extension.internal, extension.number
-    name = extension.name or extension.number
+    name = _written(extension.name) or extension.number
     return _lines(line, host, port, user, credentials, name, extension.number, hold)
+
+
+def _written(name: str) -> str:
+    """A name as a file can hold it, for a line must not be lost for its sake."""
+    return "".join(char if char.isprintable() else " " for char in name.replace('"', "'")).strip()
 
 
 def _lines(

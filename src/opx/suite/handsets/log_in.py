@@ -20,13 +20,21 @@ MAX_CODE = 32
 
 
 class LogInPage:
-    """Without parameters the form; with them the answer."""
+    """Without parameters the form; with them the answer. `page` is its path, `title` what stands above it."""
 
     access = Access.TRACED
 
     def __init__(
-        self, codes: CodeDesk, authority: Authority, shelf: Shelf, clock: Callable[[], float] = time.time
+        self,
+        codes: CodeDesk,
+        authority: Authority,
+        shelf: Shelf,
+        clock: Callable[[], float] = time.time,
+        page: str = LOG_IN_PAGE,
+        title: str = "Log In",
     ) -> None:
+        self._page = page
+        self._title = title
         self._codes = codes
         self._authority = authority
         self._shelf = shelf
@@ -38,26 +46,24 @@ class LogInPage:
             return None
         number, code = request.query.get("extension", ""), request.query.get("code", "")
         if not number and not code:
-            return _page(_form(base))
+            return _page(self._form(base))
         if not looks_like_number(number) or len(code) > MAX_CODE:
-            return _page(_wrong(base))
+            return _page(self._wrong(base))
         sighting = _sighting(request, self._clock())
         result = await self._codes.typed(sighting, number, code)
         if result.phone is None:
             self._authority.refused(sighting.mac, request.caller.source, result.refused)
-            return _page(_wrong(base))
+            return _page(self._wrong(base))
         # It comes back for its file within the window.
         return _page(Execute((FAST_REBOOT,)))
 
+    def _form(self, base: str) -> InputForm:
+        fields = (InputField("Extension:", "extension", "number"), InputField("Code:", "code", "number", password=True))
+        return InputForm(self._title, base + self._page, fields)
 
-def _form(base: str) -> InputForm:
-    fields = (InputField("Extension:", "extension", "number"), InputField("Code:", "code", "number", password=True))
-    return InputForm("Log In", base + LOG_IN_PAGE, fields)
-
-
-def _wrong(base: str) -> TextScreen:
-    text = "Extension or code is not right. Ask your administrator for a new code."
-    return TextScreen("Log In", text, done=base + LOG_IN_PAGE)
+    def _wrong(self, base: str) -> TextScreen:
+        text = "Extension or code is not right. Ask your administrator for a new code."
+        return TextScreen(self._title, text, done=base + self._page)
 
 
 def _page(shown: XmlObject) -> HandsetResponse:

@@ -1,7 +1,12 @@
-"""What phones are served beyond their configuration: each room that has something adds it here, in a line."""
+"""What phones are served beyond their configuration: each room that has something is named here."""
 
-from opx.suite.handsets.house import House
+from collections.abc import Sequence
+
+from opx.suite.handsets.house import Room
+from opx.suite.lan.room import LanRoom
+from opx.suite.phone_pages.room import PagesRoom
 
 
-async def furnish(house: House) -> None:
-    """Before the first request. A room may read the database here; later it answers from memory."""
+def rooms() -> Sequence[Room]:
+    """In the order in which they are furnished and opened."""
+    return (PagesRoom(), LanRoom())

@@ -21,13 +21,13 @@ from opx.suite.handsets.book import Book, BookKeeper
 from opx.suite.handsets.code_desk import CodeDesk
 from opx.suite.handsets.common import add_common, authority_reader
 from opx.suite.handsets.files import LOG_IN_PAGE
-from opx.suite.handsets.house import House
+from opx.suite.handsets.house import House, Inner
 from opx.suite.handsets.http_digest import HttpDigest
 from opx.suite.handsets.log_in import LogInPage
 from opx.suite.handsets.origins import Asked, Origins
 from opx.suite.handsets.reception import Reception
 from opx.suite.handsets.repository import PhoneRepository
-from opx.suite.handsets.rooms import furnish
+from opx.suite.handsets.rooms import rooms
 from opx.suite.handsets.server import Admission, HandsetServer
 from opx.suite.handsets.shelf import Shelf
 from opx.suite.handsets.sides import Sides
@@ -55,6 +55,7 @@ class HandsetService:
         self.settings = file.settings(SuiteSettings)
         self.clock = clock
         self.book = Book()
+        self.rooms = rooms()
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
@@ -78,7 +79,7 @@ class HandsetService:
         lines = [f"handsets: https://{settings.address}:{handsets.https_port}/"]
         if handsets.http:
             lines.append(f"handsets of the LAN, without passwords: http://{settings.address}:{handsets.http_port}/")
-        return lines
+        return [*lines, *self.house.notices]
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings, handsets = self.settings, self.settings.handsets
@@ -104,8 +105,11 @@ class HandsetService:
         alarms = AlarmRepository(sites.engine)
         self.alarms = AlarmDesk(alarms, bulletin, ALARMS, handsets.limits.alarm_seconds)
         await bulletin.start()
-        await furnish(self.house)
-        self._wire()
+        for room in self.rooms:
+            await room.furnish(self.house)
+        inner = self._wire()
+        for room in self.rooms:
+            await room.open(self.house, inner)
         await self.keeper.start()
         stack.push_async_callback(self.keeper.stop)
         await self.alarms.start()
@@ -114,7 +118,7 @@ class HandsetService:
         stack.push_async_callback(self.witness.stop)
         stack.push_async_callback(self.binder.stop)
 
-    def _wire(self) -> None:
+    def _wire(self) -> Inner:
         house, book = self.house, self.book
         settings, handsets = self.settings, self.settings.handsets
         self.witness = Witness(
@@ -149,6 +153,7 @@ class HandsetService:
         self.app = HandsetApp(
             Reception(self._sides, authority, shelf, house.routes, self.witness, handsets.http_secrets, clock)
         )
+        return Inner(shelf, self._sides, codes, authority, clock)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         settings, handsets = self.settings, self.settings.handsets
@@ -163,6 +168,8 @@ class HandsetService:
             server = HandsetServer(self.app, settings.address, port, self.admission, limits, tls)
             await server.start()
             stack.push_async_callback(server.stop)
+        for room in self.rooms:
+            await room.listen()
         watching = asyncio.create_task(certificate.watch())
         stack.callback(watching.cancel)
 

@@ -117,6 +117,7 @@ class Witness:
             added = await self._phones.note(list(sightings.values()), self._most_new) if sightings else []
             if added:
                 self._book.take_phones(await self._phones.all(added), added)
+            self._book.saw(sightings.values())
             known = [entry for mac, entry in entries if self._book.phone(mac) is not None]
             if known:
                 await self._timeline.note(known)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from opx.suite.handsets.book import Book
 from opx.suite.handsets.http import Access, HandsetRequest, HandsetResponse
-from opx.suite.phone_pages.desk import PageDesk, PageRequest
+from opx.suite.phone_pages.desk import PageRequest
 from opx.suite.phone_pages.pages import message
 from opx.suite.sites.records import ExtensionRecord
 from opx.suite.xml_objects.parts import DIAL, EXIT, Contact, SoftKey
@@ -70,7 +70,7 @@ class DirectoryFile:
 
 
 class DirectoryPages:
-    def __init__(self, desk: PageDesk, contacts: Contacts) -> None:
+    def __init__(self, contacts: Contacts) -> None:
         self._contacts = contacts
 
     async def search(self, request: PageRequest) -> XmlObject:

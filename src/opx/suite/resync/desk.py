@@ -69,6 +69,7 @@ class ResyncDesk:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         book.on_change.append(self._hear_change)
+        book.on_seen.append(self._hear_change)
         bulletin.subscribe(RESYNC, lambda keys: self._ordered([(mac, Order.RESYNC) for mac in keys]))
         bulletin.subscribe(PHONE_ORDERS, lambda keys: self._ordered(_orders(keys)))
 
