@@ -41,11 +41,11 @@ class LanRoom:
     async def open(self, house: House, inner: Inner) -> None:
         settings = house.settings
         store = FirmwareStore(house.sites.engine, settings.firmware.folder, settings.firmware.most_bytes)
-        firmware = ActiveFirmware(store, house.bulletin)
-        await firmware.start()
-        house.stack.push_async_callback(firmware.stop)
-        house.routes.add_last(FirmwareFiles(firmware))
-        self._firmware, self._house, self._inner = firmware, house, inner
+        self.firmware = ActiveFirmware(store, house.bulletin)
+        await self.firmware.start()
+        house.stack.push_async_callback(self.firmware.stop)
+        house.routes.add_last(FirmwareFiles(self.firmware))
+        self._house, self._inner = house, inner
 
     async def listen(self) -> None:
         """Open the sockets; what cannot be bound is said, and left out."""
@@ -56,7 +56,7 @@ class LanRoom:
             return inner.sides.side_of(source) is Side.LOCAL
 
         if lan.tftp:
-            files = LanFiles(inner.shelf, self._firmware)
+            files = LanFiles(inner.shelf, self.firmware)
             self.tftp = TftpServer(files, address, lan.tftp_port, admits, _note_transfer)
             if await _bound(house, self.tftp, "TFTP for phones of the LAN", address, lan.tftp_port):
                 house.stack.push_async_callback(self.tftp.stop)

@@ -64,7 +64,8 @@ class ResyncDesk:
         self.queue = OrderQueue()
         self._registered_as: dict[str, int] = {}
         """What each phone was when it last had its configuration: so it is registered until it fetches another one."""
-        self._changed: set[str] | None = set()
+        self._changed: set[str] | None = None
+        """Which phones are to be looked at, None for all of them."""
         self._wake = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -74,7 +75,6 @@ class ResyncDesk:
         bulletin.subscribe(PHONE_ORDERS, lambda keys: self._ordered(_orders(keys)))
 
     async def start(self) -> None:
-        self._changed = None
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._work())]
 
     async def stop(self) -> None:

@@ -20,7 +20,7 @@ from opx.suite.sites.repository import SiteRepository
 from opx.suite.topics import SITES
 
 NOT_THERE = 480
-_MAC = re.compile(r"(?<![0-9A-F])(?:[0-9A-F]{2}[:-]?){5}[0-9A-F]{2}(?![0-9A-F])", re.IGNORECASE)
+_MAC = re.compile(r"(?<![0-9A-Z])(?:[0-9A-F]{2}[:-]?){5}[0-9A-F]{2}(?![0-9A-Z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
