@@ -13,6 +13,7 @@ from opx.phone.handset.menu import MenuRefused, advanced, set_configuration_serv
 from opx.phone.handset.models import MODELS, Identity
 from opx.phone.handset.trust import Trust
 from opx.phone.handset.values import Values
+from opx.sip.digest import DigestClient
 
 IDENTITY = Identity.of("1400E9000001", "6930")
 ROOT = "https://198.51.100.1:8202/"
@@ -30,14 +31,17 @@ class Server:
 
     def __init__(self, files: dict[str, list[str | bytes | int | Exception]]) -> None:
         self.trust = Trust()
+        self.digest: DigestClient | None = None
         self.files = files
         self.asked: list[str] = []
         self.trusted: dict[str, Trust] = {}
+        self.shown: dict[str, DigestClient | None] = {}
 
     async def get(self, url: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
         name = url.removeprefix(ROOT)
         self.asked.append(name)
         self.trusted[name] = self.trust
+        self.shown[name] = self.digest
         entries = self.files.get(name, [404])
         entry = entries.pop(0) if len(entries) > 1 else entries[0]
         if isinstance(entry, Exception):
@@ -267,3 +271,13 @@ def test_answers_are_read_in_pieces_and_must_be_whole() -> None:
     small = AnswerReader(max_body=3)
     with pytest.raises(HttpError, match="too large"):
         small.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd")
+
+
+async def test_a_password_that_the_files_bring_is_shown_for_what_they_name() -> None:
+    own = "http digest username: opx-1\nhttp digest password: own\ndirectory 1: directory.csv\n"
+    server = Server({"startup.cfg": ["tone set: UK\n"], "1400E9000001.cfg": [own], "directory.csv": ["Ada,1001\n"]})
+    server.digest = before = DigestClient("aastra", "aastra")
+    flash = Flash(Firmware("SIP", "6.4.0.140"), local=dict(TYPED))
+    await Boot(IDENTITY, flash, Values(local=flash.local), server, (), lambda text: None).run()
+    assert server.shown["1400E9000001.cfg"] is before
+    assert server.shown["directory.csv"] is server.digest is not before

@@ -18,6 +18,7 @@ from opx.phone.handset.http import Answer, HttpError
 from opx.phone.handset.models import Identity
 from opx.phone.handset.trust import Trust
 from opx.phone.handset.values import Values
+from opx.sip.digest import DigestClient
 
 COMMON_FILES = ("startup.cfg", "aastra.cfg")
 """The first one must have content, under its new name or its old one, or the handset goes no further."""
@@ -31,6 +32,7 @@ class Source(Protocol):
     """Where files come from. HttpError when no answer comes."""
 
     trust: Trust
+    digest: DigestClient | None
 
     async def get(self, url: str, headers: Sequence[tuple[str, str]] = ()) -> Answer: ...
 
@@ -85,6 +87,10 @@ def trust_of(values: Values, flash: Flash) -> Trust:
     )
 
 
+def digest_of(values: Values) -> DigestClient:
+    return DigestClient(values["http digest username"], values["http digest password"])
+
+
 class Boot:
     """One reading of the configuration. `delays` are waited before a file is asked for once more."""
 
@@ -118,6 +124,9 @@ class Boot:
                     return result
                 await self._read_certificates(base)
                 self._source.trust = trust_of(self._values, self._flash)
+                # What the files have brought is in force for whatever they name.
+                if "http digest username" in self._values.server:
+                    self._source.digest = digest_of(self._values)
                 await self._read_lists(base)
         except HttpError as error:
             result.outcome = Outcome.AWAY

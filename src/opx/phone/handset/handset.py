@@ -12,7 +12,7 @@ from opx.phone.call import PhoneCall
 from opx.phone.handset import cfg
 from opx.phone.handset.action_uris import Event
 from opx.phone.handset.actions import Actions
-from opx.phone.handset.boot import Boot, Outcome, Result, trust_of
+from opx.phone.handset.boot import Boot, Outcome, Result, digest_of, trust_of
 from opx.phone.handset.display import Display
 from opx.phone.handset.fetching import Client, Manner, Tally
 from opx.phone.handset.flash import Flash
@@ -284,8 +284,8 @@ class Handset(Owner):
         self.client.trust = trust_of(self.values, flash)
 
     async def _boot(self, *, firmware: bool) -> Result:
-        user, password = self.flash.digest or (self.values["http digest username"], self.values["http digest password"])
-        self.client.digest = DigestClient(user, password)
+        typed = self.flash.digest
+        self.client.digest = DigestClient(*typed) if typed else digest_of(self.values)
         boot = Boot(self.identity, self.flash, self.values, self.client, self.place.manner.delays, self.say)
         result = await boot.run(firmware=firmware)
         if result.outcome in (Outcome.READ, Outcome.FLASHED):
