@@ -31,6 +31,7 @@ class Actions:
         self._handset = handset
         self._states: dict[int, str] = {}
         self._greeted: set[int] = set()
+        self._answered_at: dict[PhoneCall, float] = {}
         self._poll: Timer | None = None
 
     # --- events
@@ -54,7 +55,13 @@ class Actions:
         state = states.get(event, "CLEARING")
         if event is Event.OUTGOING:
             self.fire(Event.OFFHOOK, line, call, "DIALING")
-        self.fire(event, line, call, state)
+        now = self._handset.clock.wheel.now
+        if event is Event.CONNECTED:
+            self._answered_at[call] = now
+        seconds = now - self._answered_at.get(call, now)
+        if event is Event.DISCONNECTED:
+            self._answered_at.pop(call, None)
+        self.fire(event, line, call, state, {"CALLDURATION": f"{seconds:.0f}"})
         if event is Event.DISCONNECTED and not self._handset.calls:
             self.fire(Event.ONHOOK, line, call, "IDLE")
         self._handset.touch()

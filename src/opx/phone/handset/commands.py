@@ -270,8 +270,9 @@ async def _fleet(
     stopping = asyncio.create_task(stopped.wait())
     await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     report = fleet.report()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    typer.echo(json.dumps({**report.to_json(), "memory": memory}) if as_json else _said(report))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    own = {"memory": used.ru_maxrss * 1024, "cpu": used.ru_utime + used.ru_stime}
+    typer.echo(json.dumps({**report.to_json(), **own}) if as_json else _said(report))
     if stay:
         await stopping
     for task in (waiting, stopping):

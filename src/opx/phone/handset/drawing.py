@@ -23,7 +23,7 @@ SHOWN_KEYS = 4
 def screen(handset: Handset) -> RenderableType:
     """What somebody in front of the handset sees."""
     model = handset.identity.model
-    top = [key for key in handset.keys if key.place is not Place.SOFT]
+    top = [key for key in handset.keys if key.place is not Place.SOFT] if handset.flash.firmware.sip else []
     body = _body(handset)
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(ratio=3)
@@ -53,6 +53,8 @@ def _body(handset: Handset) -> list[RenderableType]:
         return [Text("(off)", style="dim")]
     if handset.power is Power.BOOTING:
         return [Text("Starting ...", style="bold")]
+    if not handset.flash.firmware.sip:
+        return [Text("Looking for a MiNET controller", style="yellow")]
     if display.error:
         return [Text("Cannot display", style="bold red"), Text(display.error, style="red")]
     if handset.calls:
