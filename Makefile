@@ -49,6 +49,7 @@ bench: setup ## Measure beside peers: make bench NAME=sip ARGS="--quick --check"
 
 screenshots: setup ## Make the pictures of the console in docs/images anew (needs chromium and certutil)
 	@PYTHONPATH=tests $(BIN)/python tools/screenshots.py docs/images
+	@PYTHONPATH=tests $(BIN)/python tools/handset_screens.py docs/images/handset.svg
 
 lock: ## Lock the dependencies anew (needs uv)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \

@@ -36,12 +36,13 @@ LIMIT = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Comeback:
-    """What one avalanche came to. Times in seconds, `peaks` in bytes by program."""
+    """What one avalanche came to. Times in seconds, `peaks` in bytes and `cpu` in seconds by program."""
 
     phones: int
     keep_alive: bool
     report: Mapping[str, object]
     peaks: Mapping[str, int]
+    cpu: Mapping[str, float]
 
     def number(self, name: str) -> float:
         value = self.report[name]
@@ -121,8 +122,8 @@ def _avalanche(
     if not lines:
         raise SystemExit(f"the fleet ended with status {done.returncode} and said nothing of use: {done.stdout}")
     report = json.loads(lines[-1])
-    peaks.note("phones", report["memory"])
-    one = Comeback(size, keep_alive, report, peaks.peaks)
+    peaks.note("phones", report["memory"], report["cpu"])
+    one = Comeback(size, keep_alive, report, peaks.peaks, peaks.cpu)
     say(_line(one))
     return one
 
@@ -155,13 +156,10 @@ def report(came_back: Sequence[Comeback]) -> list[str]:
         for one in came_back
     ]
     lines = ["", *_table(head, rows), ""]
-    programs = sorted({name for one in came_back for name in one.peaks})
-    memory = [
-        (name, *(f"{one.peaks.get(name, 0) / 2**20:.0f}" for one in came_back if not one.keep_alive))
-        for name in programs
-    ]
-    sizes = [f"{one.phones:,} phones" for one in came_back if not one.keep_alive]
-    lines += _table(("peak memory (VmHWM), MB", *sizes), memory)
+    lines += _by_program(
+        "peak memory (VmHWM), MB", came_back, lambda one, name: f"{one.peaks.get(name, 0) / 2**20:.0f}"
+    )
+    lines += ["", *_by_program("CPU, s", came_back, lambda one, name: f"{one.cpu.get(name, 0.0):.1f}"), ""]
     fresh = [one for one in came_back if not one.keep_alive]
     if len(fresh) > 1:
         first, last = fresh[0], fresh[-1]
@@ -170,6 +168,12 @@ def report(came_back: Sequence[Comeback]) -> list[str]:
     if fresh:
         lines.append(f"avalanche: {fresh[-1].phones} phones after {fresh[-1].number('last'):.1f} s")
     return lines
+
+
+def _by_program(title: str, came_back: Sequence[Comeback], cell: Callable[[Comeback, str], str]) -> list[str]:
+    programs = sorted({name for one in came_back for name in one.peaks})
+    head = [f"{one.phones:,}{' (kept)' if one.keep_alive else ''}" for one in came_back]
+    return _table((title, *head), [(name, *(cell(one, name) for one in came_back)) for name in programs])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

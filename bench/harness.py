@@ -138,6 +138,11 @@ def cpu_seconds(pid: int) -> float:
     return sum(used[process] for process in _tree(pid, parents))
 
 
+def own_cpu_seconds(pid: int) -> float:
+    """User and system time in seconds of one process, without those that descend from it; 0 when it is gone."""
+    return _processes()[1].get(pid, 0.0)
+
+
 def tree(pid: int) -> list[int]:
     """A process and all that descend from it. ProcessLookupError when there is no such process."""
     return _tree(pid, _processes()[0])

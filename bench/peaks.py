@@ -1,4 +1,4 @@
-"""The highest memory that each process of a bench had, by what the process is for."""
+"""The highest memory and the CPU time of each process of a bench, by what the process is for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness import tree
+from harness import own_cpu_seconds, tree
 
 _ROLES = {
     "opx.gateway.web.process": "gateway: web services and console",
@@ -19,25 +19,28 @@ _MAIN = {"gateway": "gateway: signalling", "suite": "suite: provisioning", "pbx"
 
 
 class Peaks:
-    """`peaks` in bytes by role, once `watching` is over; of several processes of a role the largest."""
+    """`peaks` in bytes (the largest of a role) and `cpu` in seconds by role, once `watching` is over."""
 
     def __init__(self, programs: Mapping[str, int]) -> None:
         self._programs = dict(programs)
         self.peaks: dict[str, int] = {}
+        self.cpu: dict[str, float] = {}
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """From now on, until the context is left."""
-        for pid in self._all():
+        before = {pid: own_cpu_seconds(pid) for pid in self._all()}
+        for pid in before:
             # What a process held before does not count (proc(5), clear_refs).
             with contextlib.suppress(OSError):
                 Path(f"/proc/{pid}/clear_refs").write_text("5")
         yield
         for pid, role in self._all().items():
-            self.note(role, _peak(pid))
+            self.note(role, _peak(pid), own_cpu_seconds(pid) - before.get(pid, 0.0))
 
-    def note(self, role: str, peak: int) -> None:
+    def note(self, role: str, peak: int, cpu: float) -> None:
         self.peaks[role] = max(self.peaks.get(role, 0), peak)
+        self.cpu[role] = self.cpu.get(role, 0.0) + cpu
 
     def _all(self) -> dict[int, str]:
         found = {}
