@@ -33,10 +33,14 @@ class ProvisionedSite:
         self.timeline = Timeline(sites.engine)
         self.now = 1_800_000_000.0
         self.ids: dict[str, int] = {}
-        self.restart()
+        self._begin()
 
-    def restart(self) -> None:
+    async def restart(self) -> None:
         """As a process that was killed and started again: nothing is known but what the database holds."""
+        await self.provisioning.link.close()
+        self._begin()
+
+    def _begin(self) -> None:
         self.board = Board()
         self.provisioning = Provisioning(self.sites, self.timeline, self.board, self.settings, clock=lambda: self.now)
 

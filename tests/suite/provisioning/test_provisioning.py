@@ -75,7 +75,7 @@ async def test_unticking_removes_what_the_suite_made_also_after_a_restart_and_an
     (pbx,) = await site.sites.pbxs()
     await site.tick("1003", on=False)
     await site.sites.delete_pbx(pbx.id)
-    site.restart()
+    await site.restart()
     await site.work()
     site.web.do(site.web.service.start(ADMIN))
     await site.work(after=60)
@@ -348,8 +348,7 @@ async def test_a_suite_killed_after_the_gateways_answer_was_lost_owns_what_it_ma
     with pytest.raises(Killed):
         await site.work()
     assert len(site.devices()) == 2
-    await site.provisioning.link.close()
-    site.restart()
+    await site.restart()
     await site.tick("1002", on=False)
     await site.work()
     await site.assert_agrees("1001", "1003")
