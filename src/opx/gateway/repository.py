@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
 from opx.gateway import journal
+from opx.gateway.batches import change_together
 from opx.gateway.journal import BindingRow, IcpBindingRow, TimelineRow
 from opx.gateway.models import Device, Icp, Setting
 from opx.gateway.records import (
@@ -56,8 +57,10 @@ __all__ = [
     "TimelineRow",
 ]
 
-CHANGES_AT_ONCE = 25
+CHANGES_TOGETHER = 100
 """Changes in one transaction; on SQLite everybody else's writes wait for it, those of signalling among them."""
+CHANGES_AT_ONCE = 25
+"""The same where each needs a savepoint of its own, which takes several times as long."""
 _KEY_PROBE = "setting:key"
 """Context of a sealed value that tells at the start whether the key file is this database's."""
 
@@ -217,6 +220,19 @@ class Repository:
 
         They come in several transactions, so that other writers get their turn in between.
         """
+        done: list[tuple[DeviceRecord, bool] | RepositoryError] = []
+        for step in range(0, len(changes), CHANGES_TOGETHER):
+            part = changes[step : step + CHANGES_TOGETHER]
+            try:
+                async with self._writing() as session:
+                    done += await change_together(await Stored.load(session, self.sealer, devices=False), part)
+            except RepositoryError:
+                done += await self._change_one_by_one(part)
+        return done
+
+    async def _change_one_by_one(
+        self, changes: Sequence[DeviceChange]
+    ) -> list[tuple[DeviceRecord, bool] | RepositoryError]:
         done: list[tuple[DeviceRecord, bool] | RepositoryError] = []
         for step in range(0, len(changes), CHANGES_AT_ONCE):
             async with self._writing() as session:
