@@ -129,6 +129,19 @@ async def test_what_somebody_else_does_on_the_gateway_is_noticed_and_mended(site
     await site.assert_agrees("1001", "1002", "1003")
 
 
+async def test_a_look_that_is_asked_for_while_the_suite_is_at_work_comes_afterwards(site: ProvisionedSite) -> None:
+    await ready(site, "1001")
+    device = site.devices()["1001"]
+    site.by_hand(device.set_username, "1001", "Another-7secret")
+    asked = [PROVISION_NOW]
+    site.board.subscribe(PROVISIONING, lambda keys: site.board.publish(asked.pop()) if asked else None)
+    await site.tick("1002")
+    await site.work()
+    assert not asked and site.devices()["1001"].icp_password == "Another-7secret"
+    await site.work()
+    await site.assert_agrees("1001", "1002")
+
+
 async def test_changed_credentials_are_written_and_two_writers_at_once_do_no_harm(site: ProvisionedSite) -> None:
     await ready(site, "1001", "1002")
     (pbx,) = await site.sites.pbxs()

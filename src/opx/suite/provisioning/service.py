@@ -52,6 +52,8 @@ class Provisioning:
         self._failures = 0
         self._away_until = 0.0
         self._look_due = 0.0
+        self._asked = False
+        """Somebody wants everything to be looked at now; it may come while that is being done."""
         self._hurried: set[int] = set()
         self._all_hurried = False
         self._wake = asyncio.Event()
@@ -72,9 +74,10 @@ class Provisioning:
     async def work_due(self) -> float:
         """Do what there is to do now; seconds until there is something again by itself."""
         now = self.clock()
-        if now < self._away_until:
+        asked, self._asked = self._asked, False
+        if now < self._away_until and not asked:
             return self._away_until - now
-        if now >= self._look_due:
+        if asked or now >= self._look_due:
             self.reconciler.forget()
         hurried, self._hurried = self._hurried, set()
         everything, self._all_hurried = self._all_hurried, False
@@ -179,12 +182,12 @@ class Provisioning:
         self._hurry(keys)
 
     def _on_sites(self) -> None:
-        self._away_until = self._look_due = 0.0
+        self._asked = True
         self.token.forget()
         self._wake.set()
 
     def _on_now(self, keys: tuple[str, ...]) -> None:
-        self._away_until = self._look_due = 0.0
+        self._asked = True
         self._hurry(keys)
 
     def _hurry(self, keys: tuple[str, ...]) -> None:

@@ -84,6 +84,22 @@ class TokenKeeper:
         now = self.clock()
         if now < self.due:
             return False
+        # Set before it is asked: another token may come meanwhile.
+        self.due = now + self.settings.token_look
+        try:
+            return await self._look(now)
+        except LinkError:
+            self.due = now
+            raise
+
+    async def note(self) -> str:
+        """What is to be said of the token now, "" when nothing is."""
+        gateway = await self.sites.gateway.read()
+        if not gateway.rest_api or not gateway.has_token:
+            return ""
+        return judge(gateway.token_until, self._may_renew, self.clock(), self.settings.renew_days).note
+
+    async def _look(self, now: float) -> bool:
         stored = (await self.sites.gateway.read()).token_until
         until = await self._told(stored)
         verdict = judge(until, self._may_renew, now, self.settings.renew_days)
@@ -94,18 +110,10 @@ class TokenKeeper:
         elif verdict.duty is Duty.WARN and verdict.step != self._warned:
             self._warned = verdict.step
             await self._note(Kind.WARNING, verdict.note)
-        self.due = now + self.settings.token_look
         if until is None or until == stored:
             return False
         await self.sites.gateway.token_lasts(until)
         return True
-
-    async def note(self) -> str:
-        """What is to be said of the token now, "" when nothing is."""
-        gateway = await self.sites.gateway.read()
-        if not gateway.rest_api or not gateway.has_token:
-            return ""
-        return judge(gateway.token_until, self._may_renew, self.clock(), self.settings.renew_days).note
 
     async def _told(self, stored: float | None) -> float | None:
         """Until when it lasts by the gateway's word, or by what was stored where the gateway may not tell."""
