@@ -14,6 +14,8 @@ from opx.suite.sites.records import Conflict, Missing, SiteError
 from opx.suite.sites.repository import SiteRepository
 from support.suite_store import open_suite, read, with_pbx
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 MAC = "1400E9123456"
 OTHER = "1400E9654321"
 NOW = 1_800_000_000.0
