@@ -64,6 +64,8 @@ KNOWN: dict[str, str] = {
     r"expmod[1-3] key\d+ (type|value|label)": TEXT,
     r"((top)?softkey|prgkey|expmod[1-3] key)\d+ line": r"\d+",
     r"((top)?softkey|prgkey|expmod[1-3] key)\d+ locked": FLAG,
+    r"action uri poll": URL,
+    r"action uri poll interval": NUMBER,
     r"xml application post list": rf"{HOST}(,{HOST})*",
     r"log server ip": HOST,
     r"log server port": PORT,

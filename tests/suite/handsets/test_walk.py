@@ -101,6 +101,28 @@ async def test_the_first_delivery_is_for_the_approved_source_alone(site: Handset
     assert parameters(await phone.fetch())["!sip line1 password"] == "set-Side-2001"
 
 
+async def test_a_phone_that_waits_starts_anew_when_it_was_approved_and_nobody_else_learns_of_it(
+    site: HandsetSite,
+) -> None:
+    phone = Handset(site)
+    given = parameters(await phone.fetch())
+    page = given["action uri poll"].removeprefix("https://203.0.113.1:8202")
+    await site.settled()
+    waits = (await phone.ask(page)).text
+    assert "Execute" in waits and "Reboot" not in waits
+    await site.approve(number="2001")
+    elsewhere = Handset(site, home="192.0.2.66", port=40001)
+    unknown = Handset(site, OTHER, port=40002)
+    assert (await elsewhere.ask(page)).text == (await unknown.ask(page)).text == waits
+    assert "Command: FastReboot" in (await phone.ask(page)).text
+    given = parameters(await phone.fetch())
+    assert "action uri poll" not in given
+    phone.credentials = Credentials(given["!http digest username"], given["!http digest password"])
+    await phone.fetch()
+    await site.settled()
+    assert (await phone.ask(page)).text == waits
+
+
 async def test_its_own_digest_binds_a_phone_and_nothing_else_opens_its_file_from_then_on(site: HandsetSite) -> None:
     phone = await bound(site)
     stored = await site.phone()

@@ -129,6 +129,10 @@ class Authority:
         else:
             self.refused(mac, source, text)
 
+    def expects(self, phone: PhoneRecord, side: Side, source: str, now: float) -> bool:
+        """Whether the phone would be given its first configuration from there now."""
+        return not self._elsewhere(phone, source) and not self._window(phone, side, source, now)
+
     def refused(self, mac: str, source: str, text: str) -> None:
         """Something was refused at a phone that counts against the source."""
         self._refused.note(source, self._clock())
@@ -175,7 +179,7 @@ class Authority:
         if phone.bound_at is not None:
             self._guess(phone, source, "asked with the factory's credentials, although it has its own digest")
             return stranger
-        if source and phone.window_source not in ("", source) and phone.window_open(now):
+        if self._elsewhere(phone, source) and phone.window_open(now):
             self._guess(phone, source, f"its first configuration is for {phone.window_source} alone")
             return stranger
         reason = self._window(phone, ask.side, source, now)
@@ -218,6 +222,9 @@ class Authority:
         return Verdict(Outcome.CHALLENGE)
 
     # --- helpers
+
+    def _elsewhere(self, phone: PhoneRecord, source: str) -> bool:
+        return bool(source) and phone.window_source not in ("", source)
 
     def _takes_code(self, ask: Ask) -> bool:
         """Only over TLS: who hears a digest of ten digits has them in a moment."""

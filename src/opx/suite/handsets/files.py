@@ -19,6 +19,7 @@ from opx.suite.sites.records import ExtensionRecord, NodeRecord
 
 LOG_IN_PAGE = "login"
 SETUP_PAGE = "setup"
+WAITING_PAGE = "waiting"
 AUTHORITY_FILE = "ca.pem"
 """Paths below the server's root."""
 
@@ -91,6 +92,7 @@ def stranger(model: Model, place: Place, provision: Provision) -> list[Parameter
         Parameter("http digest username", FACTORY_CREDENTIALS.name, Hold.RESET),
         Parameter("http digest password", FACTORY_CREDENTIALS.password, Hold.RESET),
         *account(1, None, None, place.side, Hold.LOCKED),
+        *_waiting(place, provision),
         *parameters_of(keys, model),
     ]
     return _for_side(place.side, found)
@@ -118,6 +120,16 @@ def own(
         account_lines,
     )
     return _for_side(place.side, merge(*levels, sure, parameters_of(keys, model)))
+
+
+def _waiting(place: Place, provision: Provision) -> list[Parameter]:
+    """The approved phone's file has none of it, which ends the asking."""
+    if not (place.base and provision.waiting_seconds):
+        return []
+    return [
+        Parameter("action uri poll", place.base + WAITING_PAGE),
+        Parameter("action uri poll interval", provision.waiting_seconds),
+    ]
 
 
 def _server(place: Place) -> list[Parameter]:

@@ -17,6 +17,8 @@ class Provision(Table):
 
     log_in: Literal["digest", "xml", "off"] = "digest"
     """How a new phone's Log In key asks for extension and code: by the handset itself, by a page, or not at all."""
+    waiting_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """Between two times that a phone which is not approved asks whether it is, to start anew then; 0 never."""
     validate_certificates: bool = True
     """Whether phones are told to trust the suite's authority, and to check its certificate."""
     teleworker_transport: Literal["UDP", "TCP"] = "UDP"

@@ -20,7 +20,7 @@ from opx.suite.handsets.binding import Binder
 from opx.suite.handsets.book import Book, BookKeeper
 from opx.suite.handsets.code_desk import CodeDesk
 from opx.suite.handsets.common import add_common, authority_reader
-from opx.suite.handsets.files import LOG_IN_PAGE
+from opx.suite.handsets.files import LOG_IN_PAGE, WAITING_PAGE
 from opx.suite.handsets.house import House, Inner
 from opx.suite.handsets.http_digest import HttpDigest
 from opx.suite.handsets.log_in import LogInPage
@@ -31,6 +31,7 @@ from opx.suite.handsets.rooms import rooms
 from opx.suite.handsets.server import Admission, HandsetServer
 from opx.suite.handsets.shelf import Shelf
 from opx.suite.handsets.sides import Sides
+from opx.suite.handsets.waiting import WaitingPage
 from opx.suite.handsets.witness import Witness
 from opx.suite.opening import open_sites
 from opx.suite.settings import SuiteSettings
@@ -148,6 +149,7 @@ class HandsetService:
         digest = HttpDigest(handsets.digest_algorithms, handsets.nonce_seconds)
         authority = Authority(handsets, digest, book, self.origins, codes, self.binder, self.witness, clock)
         add_common(house.routes, shelf, authority_reader(self._authority_file))
+        house.routes.add(WAITING_PAGE, WaitingPage(book, authority, clock))
         if handsets.provision.log_in == "xml":
             house.routes.add(LOG_IN_PAGE, LogInPage(codes, authority, shelf, clock))
         self.app = HandsetApp(
