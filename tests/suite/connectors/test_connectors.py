@@ -84,6 +84,7 @@ async def test_a_node_tells_its_releases_and_notifies_and_every_refusal_has_word
         assert await connector.notify("1101", "check-sync") == 480
         with pytest.raises(ConnectorError, match="no such extension"):
             await connector.notify("1102", "check-sync")
+        assert await connector.registered() == frozenset()
         # An extension without a PIN, and one that is not for hot desking.
         assert await connector.check_pin("1101", "2468", "14:00:E9:00:00:01") is False
         await connector.close()
@@ -123,6 +124,8 @@ async def test_phones_of_a_pbx_that_is_a_file_cannot_be_notified(tmp_path: Path)
         await CsvFile(tmp_path / "none.csv").notify("1101", "check-sync")
     with pytest.raises(NotPossible):
         await CsvFile(tmp_path / "none.csv").check_pin("1500", "2468", "")
+    with pytest.raises(NotPossible):
+        await CsvFile(tmp_path / "none.csv").registered()
 
 
 def test_columns_come_in_any_order_and_most_may_be_missing() -> None:

@@ -2,14 +2,25 @@
 
 import re
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from opx.alarms import Alarm
+from opx.gateway_client.errors import Unreachable
+from opx.gateway_client.models import Registration
+from opx.suite.alarms import AlarmRepository
 from opx.suite.console.phone_entry import read_csv
+from opx.suite.console.phone_state import KEPT, Registrations, RegistrationView
 from opx.suite.console.service import ConsoleService
 from opx.suite.handsets.records import Side, Sighting, State
 from opx.suite.handsets.repository import PhoneRepository
+from opx.suite.profiles.records import ProfileKind, ProfileSpec
+from opx.suite.profiles.repository import ProfileRepository
+from opx.suite.provisioning.records import ProvisionState
+from opx.suite.provisioning.records import State as ProvisionedState
 from opx.suite.sites.records import NodeSpec, PbxSpec, SiteError
 from opx.suite.syslog.repository import LogLine, PhoneLog
 from opx.suite.timeline import Entry, Kind, Timeline, phone_subject
@@ -202,15 +213,19 @@ async def test_warnings_and_the_log_of_a_phone_are_shown(tmp_path: Path) -> None
         await Timeline(suite.sites.engine).note(
             [Entry.now(phone_subject(MAC), Kind.WARNING, "asked from <another> source")]
         )
+        alarm = Alarm("a1", "phone-guessed", "14:00:E9:12:34:56", "wrong passwords from 203.0.113.9", time.time())
+        await AlarmRepository(suite.sites.engine).write([alarm], [])
         log = PhoneLog(suite.sites.engine)
         await log.write([LogLine(MAC, "192.168.20.31", time.time(), 3, "sip: <refused>")])
         visitor = await signed_in(suite)
         await visitor.get("/phones")
         assert visitor.text.count("look at its timeline") == 1
         await visitor.get(f"/phones/{MAC}")
+        assert "Somebody else may be asking for a phone's configuration" in visitor.text
+        assert "wrong passwords from 203.0.113.9" in visitor.text
         assert "asked from <another> source" in visitor.text and "sip: <refused>" in visitor.text
         await visitor.get(f"/phones/{OTHER}")
-        assert "It has sent nothing by syslog." in visitor.text
+        assert "It has sent nothing by syslog." in visitor.text and "wrong passwords" not in visitor.text
 
 
 async def test_the_list_is_searched_filtered_and_ordered(tmp_path: Path) -> None:
@@ -236,3 +251,98 @@ async def test_the_list_is_searched_filtered_and_ordered(tmp_path: Path) -> None
             await visitor.get(f"/phones{query}")
             assert tuple(re.findall(r'href="/phones/([0-9A-F]{12})"', visitor.html)) == found, query
         assert 'name="mac"' not in visitor.html
+
+
+async def test_a_phone_is_told_things_and_given_profiles(tmp_path: Path) -> None:
+    async with open_suite_console(tmp_path) as suite:
+        await seen(suite)
+        await phones_of(suite).approve(MAC, time.time(), 900)
+        profiles = ProfileRepository(suite.sites.engine)
+        keymap = await profiles.save(ProfileSpec(ProfileKind.KEYMAP, "Sales"))
+        plain = await profiles.save(ProfileSpec(ProfileKind.CONFIGURATION, "Plain"))
+        visitor = await signed_in(suite)
+        await visitor.get(f"/phones/{MAC}")
+        await visitor.send(f"/phones/{MAC}/profiles", keymap=str(keymap.id), configuration=str(plain.id))
+        assert "has these profiles now: Sales, Plain." in visitor.text
+        phone = await phones_of(suite).phone(MAC)
+        assert (phone.keymap_profile_id, phone.configuration_profile_id) == (keymap.id, plain.id)
+        assert visitor.form(f"/phones/{MAC}/profiles")["keymap"] == str(keymap.id)
+        await visitor.send(f"/phones/{MAC}/profiles", keymap=str(plain.id), configuration="")
+        assert visitor.page.status_code == 422 and "This profile is gone" in visitor.text
+        for order in ("resync", "reboot", "identify"):
+            await visitor.send(f"/phones/{MAC}/tell", order=order)
+            assert "Its timeline says what comes of it." in visitor.text
+        assert (await visitor.send(f"/phones/{MAC}/tell", order="dance")).status_code == 422
+        await visitor.get("/audit-log")
+        assert "told a phone to restart" in visitor.text
+
+
+async def test_the_page_says_what_a_phone_lacks_and_whether_it_has_the_newest_configuration(tmp_path: Path) -> None:
+    async with open_suite_console(tmp_path) as suite:
+        await with_pbx(suite.sites, "1001")
+        await seen(suite, side=Side.LOCAL, source="192.168.20.31")
+        repository = phones_of(suite)
+        await repository.approve(MAC, time.time(), 900)
+        visitor = await signed_in(suite)
+        await visitor.get(f"/phones/{MAC}")
+        assert "no extension is assigned to it" in visitor.text and "there is a newer one" not in visitor.text
+        (extension,), _ = await suite.sites.extensions()
+        await repository.assign(MAC, extension.id)
+        sighting = Sighting(MAC, time.time(), "6930", "6.4.0.140-SIP", "Mitel6930", Side.LOCAL, "", "old-version")
+        await repository.note([sighting], 100)
+        await visitor.get(f"/phones/{MAC}")
+        assert "there is a newer one" in visitor.text and "no extension is assigned" not in visitor.text
+        assert "not known nothing is read from Office by itself" in visitor.text
+
+
+class Answering:
+    """A link whose gateway knows registrations by device."""
+
+    def __init__(self, registrations: dict[int, list[Registration]]) -> None:
+        self.known = registrations
+        self.asked: list[int] = []
+
+    async def ask(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        return await work(self)
+
+    async def registrations(self, device_id: int) -> list[Registration]:
+        self.asked.append(device_id)
+        if device_id not in self.known:
+            raise Unreachable("the gateway did not answer")
+        return self.known[device_id]
+
+
+class Provisioned:
+    """Extension 1 is the gateway's device 101, and so on."""
+
+    async def state(self, extension_id: int) -> Any:
+        return ProvisionedState(extension_id, ProvisionState.PROVISIONED, 100 + extension_id)
+
+
+async def test_registrations_are_asked_of_the_gateway_once_for_all_pages_of_some_seconds(tmp_path: Path) -> None:
+    here = Registration(
+        host="198.51.100.7",
+        port=5062,
+        transport="UDP",
+        user_agent="",
+        registered_at=1.0,
+        expires_at=2.0,
+        last_seen=1.0,
+        reachable=True,
+        at_icp=False,
+    )
+    now = 0.0
+    async with open_suite_console(tmp_path) as suite:
+        await with_pbx(suite.sites, "1001", "1002", "1003")
+        link: Any = Answering({101: [here], 102: []})
+        provisioned: Any = Provisioned()
+        registrations = Registrations(suite.sites, link, provisioned, "", lambda: now)
+        wanted: list[tuple[str, int | None]] = [("teleworker", key) for key in (1, 2, 3)]
+        found = await registrations.of([*wanted, ("teleworker", None), ("", 1)])
+        assert found[1] == RegistrationView(True, True, "from 198.51.100.7, port 5062, over UDP; not at its ICP")
+        assert found[2] == RegistrationView(True, False)
+        assert found[3] == RegistrationView(False, False, "the gateway did not answer")
+        assert await registrations.of(wanted) == found and sorted(link.asked) == [101, 102, 103]
+        now = KEPT
+        await registrations.of(wanted[:1])
+        assert sorted(link.asked) == [101, 101, 102, 103]

@@ -47,6 +47,10 @@ class Connector(Protocol):
         """Notify the phone that is registered at the PBX as `number`; its answer, or 480 when there is none."""
         ...
 
+    async def registered(self) -> frozenset[str]:
+        """The numbers of extensions that a phone is registered as now."""
+        ...
+
     async def check_pin(self, number: str, pin: str, phone: str) -> bool:
         """Whether a PIN is the hot desk extension's; a wrong one counts. `phone` is where it was typed, for the log."""
         ...

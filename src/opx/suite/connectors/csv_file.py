@@ -63,6 +63,9 @@ class CsvFile:
     async def notify(self, number: str, event: Event, body: str = "") -> int:
         raise NotPossible("the PBX is known from a file only, so phones in the office cannot be notified through it")
 
+    async def registered(self) -> frozenset[str]:
+        raise NotPossible("the PBX is known from a file only, so it does not tell which phones are registered")
+
     async def check_pin(self, number: str, pin: str, phone: str) -> bool:
         raise NotPossible("the PBX is known from a file only, so PINs of hot desk extensions cannot be checked")
 

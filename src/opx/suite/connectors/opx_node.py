@@ -36,6 +36,7 @@ class _Extension(_Read):
     hot_desk: bool
     auth_name: str
     auth_password: str
+    registered: bool = False
 
 
 class _Notified(_Read):
@@ -94,6 +95,10 @@ class OpxNode:
         wish = {"event": event, "content_type": "application/xml", "body": body}
         path = f"extensions/{quote(number, safe='')}/notify"
         return _known(_NOTIFIED, await self._ask("POST", path, wish, PHONE_TIMEOUT)).status
+
+    async def registered(self) -> frozenset[str]:
+        listed = _known(_EXTENSIONS, await self._ask("GET", "extensions"))
+        return frozenset(entry.number for entry in listed if entry.registered)
 
     async def check_pin(self, number: str, pin: str, phone: str) -> bool:
         path = f"extensions/{quote(number, safe='')}/pin"

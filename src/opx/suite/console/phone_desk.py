@@ -7,6 +7,7 @@ from fastapi import HTTPException, Request
 
 from opx.suite.console.desk import Desk
 from opx.suite.console.phone_rows import PhoneRows
+from opx.suite.console.phone_state import Registrations
 from opx.suite.handsets.records import PhoneRecord, normal_mac, pretty_mac
 from opx.suite.handsets.repository import PhoneRepository
 from opx.suite.sites.records import ExtensionRecord, Missing, SiteError
@@ -24,6 +25,7 @@ class PhoneDesk:
         self.desk = desk
         self.repository = PhoneRepository(desk.sites.engine, desk.sites.sealer)
         self.rows = PhoneRows(desk.sites.engine)
+        self.registrations = Registrations(desk.sites, desk.link, desk.provisioning, desk.settings.address)
 
     async def known(self, mac: str) -> PhoneRecord:
         """The phone of an address's MAC; the page is not found without."""

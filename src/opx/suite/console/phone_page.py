@@ -2,25 +2,32 @@
 
 import time
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
+from opx.suite.alarms import KINDS, AlarmRepository
 from opx.suite.console.phone_desk import PhoneDesk, target
+from opx.suite.console.phone_state import current_file
 from opx.suite.handsets.records import PhoneRecord, pretty_mac
+from opx.suite.profiles.records import ProfileKind
+from opx.suite.profiles.repository import ProfileRepository
 from opx.suite.sites.records import Conflict, SiteError
 from opx.suite.syslog.message import SEVERITIES
 from opx.suite.syslog.repository import PhoneLog
 from opx.suite.timeline import Entry, Kind, phone_subject
-from opx.suite.topics import EXTENSIONS, PHONES
+from opx.suite.topics import EXTENSIONS, PHONE_ORDERS, PHONES, RESYNC
 from opx.web.forms import Form
 
 TIMELINE = 100
 LOG_LINES = 100
+ORDERS = {"resync": "to look for its configuration", "reboot": "to restart", "identify": "to show who it is"}
 
 
 def add_phone_pages(router: APIRouter, phones: PhoneDesk) -> None:
     desk = phones.desk
     console = desk.console
     log = PhoneLog(desk.sites.engine)
+    profiles = ProfileRepository(desk.sites.engine)
+    alarms = AlarmRepository(desk.sites.engine)
 
     @router.get("/phones/{mac}")
     async def phone_page(request: Request, mac: str) -> Response:
@@ -47,6 +54,38 @@ def add_phone_pages(router: APIRouter, phones: PhoneDesk) -> None:
             return await show(request, phone, form=form)
         number = form.value("number")
         console.shell.tell(request, f"{_name(phone)} has {f'extension {number}' if number else 'no extension'} now.")
+        return console.shell.go(f"/phones/{phone.mac}")
+
+    @router.post("/phones/{mac}/profiles")
+    async def give_profiles(request: Request, mac: str) -> Response:
+        phone, form = await phones.known(mac), request.state.form
+        keymap, configuration = form.number("keymap"), form.number("configuration")
+        known = {profile.id: profile for profile in await profiles.profiles()}
+        kinds = {ProfileKind.KEYMAP: keymap, ProfileKind.CONFIGURATION: configuration}
+        if any(key is not None and (key not in known or known[key].kind is not kind) for kind, key in kinds.items()):
+            return await show(request, phone, "This profile is gone; choose another one.")
+        try:
+            await phones.repository.give_profiles(phone.mac, configuration, keymap, _version(request))
+        except SiteError as error:
+            return await show(request, phone, str(error))
+        names = ", ".join(known[key].name for key in (keymap, configuration) if key is not None) or "none of its own"
+        who = request.state.visitor.user.name
+        await phones.done(request, phone.mac, "gave profiles to a phone", f"profiles given by {who}: {names}", names)
+        console.shell.tell(request, f"{_name(phone)} has these profiles now: {names}.")
+        return console.shell.go(f"/phones/{phone.mac}")
+
+    @router.post("/phones/{mac}/tell")
+    async def tell(request: Request, mac: str) -> Response:
+        phone, order = await phones.known(mac), request.state.form.value("order")
+        if order not in ORDERS:
+            raise HTTPException(422, "There is no such order.")
+        if order == "resync":
+            desk.bulletin.publish(RESYNC, [phone.mac])
+        else:
+            desk.bulletin.publish(PHONE_ORDERS, [f"{phone.mac} {order}"])
+        await desk.console.note(request, f"told a phone {ORDERS[order]}", target(phone.mac))
+        text = f"{_name(phone)} is being told {ORDERS[order]}. Its timeline says what comes of it."
+        console.shell.tell(request, text)
         return console.shell.go(f"/phones/{phone.mac}")
 
     @router.post("/phones/{mac}/revoke")
@@ -120,6 +159,10 @@ def add_phone_pages(router: APIRouter, phones: PhoneDesk) -> None:
             form = Form({"number": await phones.number_of(phone.extension_id)})
             if problem:
                 form.refuse("", problem)
+        current = await current_file(desk, phone)
+        registrations = await phones.registrations.of([(phone.side, phone.used_extension_id)])
+        given = await profiles.profiles()
+        standing = await alarms.standing_of([kind for kind in KINDS if kind.startswith("phone-")])
         entries = await desk.timeline.entries(phone_subject(phone.mac), TIMELINE)
         own, guest = await phones.extension(phone.extension_id), await phones.extension(phone.hot_desk_id)
         return console.shell.page(
@@ -129,6 +172,10 @@ def add_phone_pages(router: APIRouter, phones: PhoneDesk) -> None:
             phone=phone,
             own=own,
             guest=guest,
+            current=current,
+            alarms=[(KINDS[item.kind], item) for item in standing if item.subject == pretty_mac(phone.mac)],
+            registration=registrations.get(phone.used_extension_id or 0),
+            profiles={kind.value: [item for item in given if item.kind is kind] for kind in ProfileKind},
             entries=entries,
             log=await log.lines(phone.mac, phone.source if phone.side == "local" else "", LOG_LINES),
             severities=SEVERITIES,

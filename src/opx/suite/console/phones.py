@@ -35,10 +35,12 @@ def phones_room(desk: Desk) -> Room:
     async def list_phones(request: Request) -> Response:
         query = ListQuery.read("/phones", request.query_params, SORTS, {"state": STATES, "side": SIDES})
         listing = await phones.rows.page(query, time.time())
+        registrations = await phones.registrations.of([(row.side, row.extension_id) for row in listing.rows])
         return desk.console.shell.page(
             request,
             "phones.html",
             listing=listing,
+            registrations=registrations,
             counts=await phones.rows.counts(),
             choices={"state": STATE_NAMES, "side": SIDE_NAMES},
             pretty=pretty_mac,

@@ -25,9 +25,15 @@ LOOKED_AT_ONCE = 50
 AT_A_TIME = 8
 """Phones told side by side; one that does not answer takes half a minute."""
 IDENTIFY_SECONDS = 60
-EVENTS: dict[Order, Event] = {Order.IDENTIFY: "aastra-xml", Order.RESYNC: "check-sync", Order.REBOOT: "reboot"}
+EVENTS: dict[Order, Event] = {
+    Order.IDENTIFY: "aastra-xml",
+    Order.CHECK: "check-sync",
+    Order.RESYNC: "check-sync",
+    Order.REBOOT: "reboot",
+}
 WORDS = {
     Order.IDENTIFY: "to show who it is",
+    Order.CHECK: "to look for its configuration",
     Order.RESYNC: "to fetch its configuration",
     Order.REBOOT: "to restart",
 }
@@ -71,7 +77,7 @@ class ResyncDesk:
         self._tasks: list[asyncio.Task[None]] = []
         book.on_change.append(self._hear_change)
         book.on_seen.append(self._hear_change)
-        bulletin.subscribe(RESYNC, lambda keys: self._ordered([(mac, Order.RESYNC) for mac in keys]))
+        bulletin.subscribe(RESYNC, lambda keys: self._ordered([(mac, Order.CHECK) for mac in keys]))
         bulletin.subscribe(PHONE_ORDERS, lambda keys: self._ordered(_orders(keys)))
 
     async def start(self) -> None:

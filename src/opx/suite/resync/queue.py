@@ -16,7 +16,10 @@ class Order(StrEnum):
     """What a phone is to do; a later one in the list says all that those before it do."""
 
     IDENTIFY = "identify"
+    CHECK = "check"
+    """To look for its configuration, once, whether or not there is something new."""
     RESYNC = "resync"
+    """To fetch what is new, until it has come for it."""
     REBOOT = "reboot"
 
 
