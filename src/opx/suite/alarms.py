@@ -21,6 +21,8 @@ KINDS: Mapping[str, str] = {
     "phone-guessed": "Somebody else may be asking for a phone's configuration",
     "phone-moved": "A phone asks from another place than before",
     "phones-unknown": "Many unknown phones ask from one source",
+    "phones-full": "Unknown phones are not listed any more",
+    "codes-guessed": "A one-time code is being guessed",
     "origin-off": "The true source of phones outside is not known",
 }
 """What there can be alarm for, in words."""

@@ -82,6 +82,7 @@ async def test_a_phone_and_a_code_have_few_tries(site: HandsetSite) -> None:
             await typed(site, "2001", "0000000000", f"1400E900000{index}", f"192.0.2.{index}", 41000 + index).fetch()
     assert (await typed(site, "2001", code, OTHER, "192.0.2.77", 41077).fetch()).status_code == 401
     assert (await site.service.house.phones.code_list(site.service.clock()))[0].tries >= 10
+    assert ("codes-guessed", "2001") in await site.alarms()
 
 
 async def test_neither_code_nor_password_stands_on_a_timeline(site: HandsetSite) -> None:

@@ -357,3 +357,20 @@ async def test_many_unknown_phones_of_one_source_raise_an_alarm_and_are_not_all_
         assert answer.status_code == 200
     assert ("phones-unknown", "192.0.2.66") in await site.alarms()
     assert await site.service.house.phones.count(State.NEW) == 50
+
+
+async def test_when_no_more_phones_are_listed_there_is_alarm_and_those_that_never_came_again_make_room(
+    tmp_path: Path,
+) -> None:
+    now = [1_800_000_000.0]
+    async with handset_site(tmp_path, "[handsets.limits]\nnew_phones = 2\n", clock=lambda: now[0]) as site:
+        for index in range(3):
+            await Handset(site, f"1400E900000{index}", port=30000 + index).fetch()
+        assert ("phones-full", "") in await site.alarms()
+        await site.service.house.phones.assign("1400E9000000", site.extensions["2001"])
+        now[0] += 31 * 86_400.0
+        await site.service.witness.tidy()
+        assert list(site.service.book.phones) == ["1400E9000000"]
+        await Handset(site).fetch()
+        await site.settled()
+        assert (await site.phone()).state is State.NEW

@@ -232,11 +232,13 @@ class Authority:
 
     def _unknown_phone(self, ask: Ask, stranger: Verdict, now: float) -> Verdict:
         limits = self._settings.limits
-        count, fits = self._unknown.note(stranger.source, ask.identity.mac, now)
+        # Where the source is not known all phones outside are one, for the alarm alone.
+        source = stranger.source or "outside"
+        count, fits = self._unknown.note(source, ask.identity.mac, now)
         if count >= limits.alarm_unknown:
             text = f"{count} phones that nobody knows asked within {limits.refusal_window / 60:.0f} minutes"
-            self._witness.alarm("phones-unknown", stranger.source, text)
-        if fits:
+            self._witness.alarm("phones-unknown", source, text)
+        if fits or not stranger.source:
             self._saw(ask, stranger.source, now)
         return stranger
 

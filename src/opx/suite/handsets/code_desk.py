@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from opx.kept.bulletin import Bulletin
+from opx.suite.alarms import AlarmDesk
 from opx.suite.handsets.book import Book
 from opx.suite.handsets.codes import Verifier, matches, verifier_of
 from opx.suite.handsets.http_digest import Hashes, Shown
@@ -41,6 +42,7 @@ class CodeDesk:
         book: Book,
         phones: PhoneRepository,
         timeline: Timeline,
+        alarms: AlarmDesk,
         bulletin: Bulletin,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -48,6 +50,7 @@ class CodeDesk:
         self._book = book
         self._phones = phones
         self._timeline = timeline
+        self._alarms = alarms
         self._bulletin = bulletin
         self._clock = clock
         self._tries = Refusals(settings.limits.code_tries_per_phone, settings.limits.refusal_window)
@@ -79,6 +82,10 @@ class CodeDesk:
         self._tries.note(sighting.mac, now)
         if waiting:
             await self._phones.note_wrong_code([record.extension_id for record, _ in waiting])
+            tries = max(record.tries for record, _ in waiting) + 1
+            if tries >= self._settings.limits.alarm_refusals:
+                text = f"{tries} wrong ones were typed; after {self._settings.code_tries} it is void"
+                self._alarms.event("codes-guessed", number, text)
             return LogIn(refused=f"a wrong one-time code was typed for extension {number}")
         return LogIn(refused=f"a one-time code was typed for extension {number}, which has none")
 

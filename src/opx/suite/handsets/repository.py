@@ -288,6 +288,14 @@ class PhoneRepository:
         async with self.engine.begin() as connection:
             return await sightings.write(connection, seen, most_new)
 
+    async def forget_new(self, before: float) -> list[str]:
+        """Forget phones that nobody has approved or given an extension, and that were last seen before; their MACs."""
+        old = (Phone.state == State.NEW.value) & Phone.extension_id.is_(None) & (Phone.last_seen < before)
+        async with self._writing() as session:
+            gone = list(await session.scalars(select(Phone.mac).where(old)))
+            await session.execute(delete(Phone).where(old))
+        return gone
+
     # --- helpers
 
     def _approve(self, row: Phone, now: float, window: float, source: str) -> None:

@@ -43,7 +43,7 @@ CLIENT_AUTHORITY = "handsets-ca.pem"
 """In the certificates' folder: whom handsets' own certificates are of, where the settings ask for them."""
 SPARE_FILES = 256
 """Descriptors beside those of connections."""
-ALARMS = ("phone-guessed", "phone-moved", "phones-unknown", "origin-off")
+ALARMS = ("phone-guessed", "phone-moved", "phones-unknown", "phones-full", "codes-guessed", "origin-off")
 """Kinds that this process raises."""
 
 log = logging.getLogger(__name__)
@@ -130,6 +130,7 @@ class HandsetService:
             house.bulletin,
             every=handsets.seen_every,
             most_new=handsets.limits.new_phones,
+            keep_new=handsets.limits.new_phone_days * 86_400.0,
             clock=self.clock,
         )
         self._sides = Sides(settings.address, handsets.lan)
@@ -145,7 +146,7 @@ class HandsetService:
         page_seconds = handsets.pages_by_source_seconds
         clock = self.clock
         self.binder = Binder(book, house.phones, self.origins, self.witness, house.bulletin, page_seconds, clock)
-        codes = CodeDesk(handsets, book, house.phones, house.timeline, house.bulletin, clock)
+        codes = CodeDesk(handsets, book, house.phones, house.timeline, self.alarms, house.bulletin, clock)
         digest = HttpDigest(handsets.digest_algorithms, handsets.nonce_seconds)
         authority = Authority(handsets, digest, book, self.origins, codes, self.binder, self.witness, clock)
         add_common(house.routes, shelf, authority_reader(self._authority_file))

@@ -34,6 +34,8 @@ class HandsetLimits(Table):
     requests_per_connection: Count = 1000
     new_phones: Count = 2000
     """Phones listed that nobody has approved; further unknown MACs are not written down."""
+    new_phone_days: Annotated[int, Field(ge=1)] = 30
+    """Days without a word after which a phone that nobody has approved is forgotten."""
     new_phones_per_source: Count = 50
     """Unknown MACs of one source within `refusal_window` that are listed."""
     refusals_per_source: Count = 20

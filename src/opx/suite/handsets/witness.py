@@ -23,6 +23,7 @@ from opx.suite.topics import PHONES
 
 AGAIN_SECONDS = 600.0
 """The same text about the same phone is written down once in so long."""
+TIDY_SECONDS = 3600.0
 MAX_REMEMBERED = 20_000
 MAX_ENTRIES = 5000
 """Timeline entries that wait to be written; further ones are left out, and the log says how many."""
@@ -32,7 +33,8 @@ log = logging.getLogger(__name__)
 
 
 class Witness:
-    """`start`, then `stop`. `every`: seconds between two writes; `most_new`: phones listed that nobody has approved."""
+    """`start`, then `stop`. `every`: seconds between two writes; `most_new`: phones listed that nobody has approved,
+    `keep_new`: seconds without a word after which those are forgotten."""
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class Witness:
         *,
         every: float,
         most_new: int,
+        keep_new: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._phones = phones
@@ -53,6 +56,8 @@ class Witness:
         self._bulletin = bulletin
         self._every = every
         self._most_new = most_new
+        self._keep_new = keep_new
+        self._tidied = 0.0
         self._clock = clock
         self._sightings: dict[str, Sighting] = {}
         self._sources: dict[str, str] = {}
@@ -117,6 +122,10 @@ class Witness:
             added = await self._phones.note(list(sightings.values()), self._most_new) if sightings else []
             if added:
                 self._book.take_phones(await self._phones.all(added), added)
+            left = [mac for mac in sightings if mac not in added and self._book.phone(mac) is None]
+            if left:
+                text = f"{self._most_new} wait for approval; forget those that are nobody's, or let more be listed"
+                self._alarms.event("phones-full", "", text)
             self._book.saw(sightings.values())
             known = [entry for mac, entry in entries if self._book.phone(mac) is not None]
             if known:
@@ -132,11 +141,23 @@ class Witness:
         if added:
             self._bulletin.publish(PHONES, added)
 
+    async def tidy(self) -> None:
+        """Now and then, forget phones that came once and that nobody wanted."""
+        now = self._clock()
+        if now - self._tidied < TIDY_SECONDS:
+            return
+        self._tidied = now
+        gone = await self._phones.forget_new(now - self._keep_new)
+        if gone:
+            self._book.take_phones([], gone)
+            self._bulletin.publish(PHONES, gone)
+
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(self._every)
             try:
                 await self.flush()
+                await self.tidy()
             except Exception:
                 # Phones are served on; the next time may go better.
                 log.exception("what was seen of phones could not be written down")
