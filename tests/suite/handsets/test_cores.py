@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -200,6 +202,36 @@ def test_each_field_must_be_right(wrong: Credentials) -> None:
     digest = HttpDigest(("MD5",), 300.0)
     offer = offered(digest, wrong)
     assert offer is not None and digest.check(offer, OWN.name, HASHES) is Shown.NOTHING
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"username": "opx-1400e9123457"},
+        {"realm": "OPX"},
+        {"nonce": "A" * 36},
+        {"uri": "/b.cfg"},
+        {"response": "0" * 32},
+        {"response": ""},
+        {"qop": ""},
+        {"cnonce": "0"},
+        {"cnonce": ""},
+        {"nc": "00000002"},
+        {"nc": ""},
+        {"algorithm": Algorithm.SHA256},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_a_header_with_one_field_changed_shows_nothing(change: dict[str, Any]) -> None:
+    digest = HttpDigest(("MD5", "SHA-256"), 300.0)
+    challenge = Challenge.parse(digest.challenges(0.0)[0][1])
+    header = DigestClient(OWN.name, OWN.password).answer([challenge], "GET", "/a.cfg")
+    assert header is not None
+    right = digest.read([header[1]], "GET", "/a.cfg", 0.0)
+    assert right is not None and digest.check(right, OWN.name, HASHES) is Shown.RIGHT
+    changed = replace(right.authorization, **change).header_value()
+    wrong = digest.read([changed], "GET", "/a.cfg", 0.0)
+    assert wrong is None or digest.check(wrong, OWN.name, HASHES) is Shown.NOTHING
 
 
 def test_who_has_no_digest_is_checked_all_the_same_and_never_right() -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from opx.gateway_client.errors import PermissionMissing
+from opx.suite.handsets.origins import Connection
 from opx.suite.handsets.records import FACTORY_ADMIN_PASSWORD, FACTORY_CREDENTIALS, State
 from opx.suite.sites.records import Credentials
 from support.handset_site import (
@@ -307,6 +309,33 @@ async def test_whatever_else_is_asked_is_refused_alike(site: HandsetSite) -> Non
     for answer in wrong:
         assert (answer.status_code, answer.content) == NOT_FOUND
         assert answer.headers == wrong[0].headers
+
+
+async def test_whatever_a_stranger_sends_is_answered_in_one_of_few_ways(site: HandsetSite) -> None:
+    await bound(site)
+    chance = random.Random(7)
+    pieces = [
+        b"/", b"1400E9123456.cfg", b"startup.cfg", b"6930.cfg", b"..", b"%2e%2e", b"%00", b"\xff", b"setup", b"waiting",
+        b"ca.pem", b"a" * 300, b"%", b"?", b"//",
+    ]  # fmt: skip
+    values = [
+        b"", b"Digest", b"Digest realm=\"OPX handsets\"", b"Basic YTpi", b"Digest " + b"a=1," * 400, b"\xff\x00",
+        b'Digest username="2001", realm="OPX handsets", nonce="x", uri="/", response="0", qop=auth, nc=1, cnonce="1"',
+        b"chunked", b"99999999999999999999", b"-1", b"0", b'"*"', b"Mitel6930 MAC:14-00-E9-12-34-56 V:6.4-SIP",
+    ]  # fmt: skip
+    names = [b"authorization", b"user-agent", b"content-length", b"transfer-encoding", b"if-none-match", b"range"]
+    agent = (b"user-agent", b"Mitel6930 MAC:14-00-E9-12-34-56 V:6.4.0.140-SIP")
+    secrets = secrets_of(site)
+    for _ in range(600):
+        path = b"".join(chance.choices(pieces, k=chance.randint(1, 4)))
+        more = [(chance.choice(names), chance.choice(values)) for _ in range(chance.randint(0, 2))]
+        peer = (chance.choice(["192.168.20.1", "192.168.20.101", "203.0.113.9", "::1", ""]), chance.randint(1, 65535))
+        connection = Connection(peer, (SUITE, 8202), chance.random() < 0.8)
+        query = chance.choice([b"", b"extension=2001&code=1", b"\xff=%zz&&&", b"a" * 3000])
+        method = chance.choice(["GET", "GET", "HEAD", "POST", "\x00"])
+        response = await site.service.reception.answer(method, path, query, [agent, *more], connection)
+        assert response.status in (200, 401, 404), (path, more)
+        assert not [secret for secret in secrets if secret.encode() in response.body]
 
 
 async def test_head_tells_the_same_and_sends_nothing(site: HandsetSite) -> None:

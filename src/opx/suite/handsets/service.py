@@ -153,9 +153,10 @@ class HandsetService:
         house.routes.add(WAITING_PAGE, WaitingPage(book, authority, clock))
         if handsets.provision.log_in == "xml":
             house.routes.add(LOG_IN_PAGE, LogInPage(codes, authority, shelf, clock))
-        self.app = HandsetApp(
-            Reception(self._sides, authority, shelf, house.routes, self.witness, handsets.http_secrets, clock)
+        self.reception = Reception(
+            self._sides, authority, shelf, house.routes, self.witness, handsets.http_secrets, clock
         )
+        self.app = HandsetApp(self.reception)
         return Inner(shelf, self._sides, codes, authority, clock)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
