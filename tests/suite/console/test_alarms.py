@@ -26,6 +26,12 @@ async def test_alarms_that_stand_are_listed_first_with_their_cause(tmp_path: Pat
         assert stands in visitor.text and cleared in visitor.text
         assert visitor.text.index(stands) < visitor.text.index(cleared)
         assert "<b>was</b>" not in visitor.html
+        for index in range(4):
+            desk.board.raise_("phone-moved", str(index), "asks from another place")
+        await desk.flush()
+        await visitor.get("/")
+        assert "A phone asks from another place than before" in visitor.text
+        assert "2 further alarms stand." in visitor.text
 
 
 async def test_what_stood_when_the_process_ended_is_cleared_in_its_time(tmp_path: Path) -> None:

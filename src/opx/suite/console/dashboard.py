@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
+from opx.alarms import Alarm
+from opx.suite.alarms import KINDS, AlarmRepository
 from opx.suite.certificates import certificates_in_use
 from opx.suite.console.border_gateway import token_state
 from opx.suite.console.desk import Desk
@@ -24,6 +26,8 @@ from opx.web.pages import MenuEntry, Room
 
 EVENTS = 8
 """Refusals and warnings that the page shows,"""
+ALARMS = 3
+"""Alarms that stand which the page names."""
 LOOKED_THROUGH = 200
 """out of so many of the newest entries."""
 
@@ -39,6 +43,7 @@ class Event:
 
 def dashboard_room(desk: Desk) -> Room:
     router = APIRouter()
+    alarms = AlarmRepository(desk.sites.engine)
 
     @router.get("/")
     async def dashboard(request: Request) -> Response:
@@ -52,6 +57,7 @@ def dashboard_room(desk: Desk) -> Room:
             *concerns_of(stages),
             *concerns(run, states, facts.gateway.rest_api),
             *_of_phones(facts),
+            *_of_alarms(*await alarms.alarms(standing=True, limit=ALARMS)),
             *_of_certificates(certificates, problem, desk.settings.certificates.warn_days, now),
         ]
         return desk.console.shell.page(
@@ -106,6 +112,13 @@ def _of_phones(facts: Facts) -> list[Concern]:
         return []
     said = "1 phone waits" if waiting == 1 else f"{waiting} phones wait"
     return [Concern("warn", f"{said} for approval.", "/phones?state=waiting")]
+
+
+def _of_alarms(standing: Sequence[Alarm], total: int) -> list[Concern]:
+    found = [Concern("warn", f"{alarm.title(KINDS)}: {alarm.cause}.", "/alarms") for alarm in standing]
+    if total > len(standing):
+        found.append(Concern("warn", f"{total - len(standing)} further alarms stand.", "/alarms"))
+    return found
 
 
 def _of_certificates(certificates: list[CertificateInfo], problem: str, warn_days: int, now: float) -> list[Concern]:
