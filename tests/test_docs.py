@@ -18,6 +18,10 @@ from opx.pbx.api import System, build_api
 from opx.pbx.features.codes import Feature
 from opx.pbx.options import DEFAULT_CODES
 from opx.pbx.settings import PbxSettings
+from opx.suite.connectors.csv_file import parse as parse_csv
+from opx.suite.connectors.settings import PbxReadingSettings
+from opx.suite.provisioning.records import ProvisionState
+from opx.suite.provisioning.settings import ProvisioningSettings
 from opx.suite.settings import SuiteSettings
 from support.office import Office
 
@@ -90,6 +94,16 @@ def test_the_ports_of_the_forwarding_page_are_those_of_the_preset() -> None:
         client.value: {str(port) for rule in presets.rules(host, {client}) for port in rule.ports.each()}
         for client in presets.Client
     }
+
+
+def test_the_settings_and_the_file_of_the_provisioning_page_are_right() -> None:
+    (settings,) = blocks("provisioning.md", "toml")
+    parsed = parse_settings(SuiteSettings, settings, "provisioning.md")
+    assert (parsed.provisioning, parsed.pbx_reading) == (ProvisioningSettings(), PbxReadingSettings())
+    (file,) = blocks("provisioning.md", "csv")
+    assert [extension.hot_desk for extension in parse_csv(file.encode()).extensions] == [False, True]
+    page = (ROOT / "docs" / "provisioning.md").read_text()
+    assert [state.label for state in ProvisionState if f"| {state.label} |" not in page] == []
 
 
 def test_the_settings_of_the_pbx_page_load() -> None:

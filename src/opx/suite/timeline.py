@@ -1,6 +1,7 @@
 """What happened to an extension, a phone, the gateway or the site, with the reason, for the console to show."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,8 +75,8 @@ class Timeline:
         if not rows:
             return
         await connection.execute(insert(TimelineEntry), rows)
-        for subject in {row["subject"] for row in rows}:
-            await self._trim(connection, str(subject), sum(row["subject"] == subject for row in rows))
+        for subject, added in Counter(str(row["subject"]) for row in rows).items():
+            await self._trim(connection, subject, added)
 
     async def entries(self, subject: str, limit: int = 100) -> Sequence[Entry]:
         """A subject's newest entries, the newest first."""

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from opx.gateway_client.models import Icp
+from opx.gateway_client.models import Device, Icp
 from opx.suite.backoff import BackOff
 from opx.suite.provisioning.known import Known
 from opx.suite.provisioning.outcomes import Doubt, digest_of, entry_of, settle
-from opx.suite.provisioning.planner import Finding, Plan, Wanted, plan
+from opx.suite.provisioning.planner import Act, Finding, Plan, Wanted, plan
 from opx.suite.provisioning.records import Provisioned, ProvisionState
 from opx.suite.sites.records import Credentials, ExtensionRecord
 from support.model_gateway import ModelGateway
@@ -238,3 +239,48 @@ def test_any_history_ends_with_what_is_wanted_and_nothing_foreign_is_deleted(his
         assert not site.gateway.deleted & site.gateway.by_hand
     site.settle_down()
     site.check()
+
+
+def device(key: int, set_username: str, icp_username: str, version: int = 1) -> Device:
+    return Device(
+        id=key,
+        version=version,
+        revision=version,
+        enabled=True,
+        description="",
+        icp_id=1,
+        icp="",
+        set_username=set_username,
+        icp_username=icp_username,
+    )
+
+
+@pytest.mark.parametrize(
+    ("gateway", "met", "acts"),
+    [
+        (GATEWAY, device(7, "renamed", "1001", 2), [Act.DELETE]),
+        ("cd" * 32, device(7, "tw-1", "1001"), [Act.DELETE]),
+        ("cd" * 32, device(7, "renamed", "1001", 2), []),
+        (GATEWAY, device(7, "somebody", "1001", 1), []),
+    ],
+    ids=["the same gateway", "with another certificate", "another gateway", "set up anew"],
+)
+def test_ids_of_another_gateway_mean_nothing(gateway: str, met: Device, acts: list[Act]) -> None:
+    mine = Provisioned(
+        1, "1001", ProvisionState.PROVISIONED, gateway=GATEWAY, device_id=7, owned=True, set_username="tw-1"
+    )
+    mine = replace(mine, device_version=2, device_revision=2)
+    planned = plan({}, {1: mine}, Known([met]), [], gateway=gateway, now=0.0)
+    assert [step.act for step in planned.steps] == acts
+    assert [finding.record for finding in planned.findings] == ([] if acts else [None])
+
+
+def test_an_extension_waits_for_its_next_try_unless_somebody_hurries_it() -> None:
+    wanted = {1: Wanted(1, "1001", "", "tw-1", 1, NODES[0])}
+    refused = {1: Provisioned(1, "1001", ProvisionState.FAILED, "no", 1, 100.0)}
+    icps = [icp(1, NODES[0])]
+
+    def steps(now: float, hurried: set[int] | None) -> int:
+        return len(plan(wanted, refused, Known(), icps, gateway=GATEWAY, now=now, hurried=hurried).steps)
+
+    assert [steps(99.0, set()), steps(99.0, {1}), steps(99.0, None), steps(100.0, set())] == [0, 1, 1, 1]
