@@ -57,6 +57,7 @@ async def test_ticked_extensions_come_onto_the_gateway_in_the_gateways_bounds(si
     assert {device.version for device in site.devices().values()} == versions == {1}
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_unticking_removes_what_the_suite_made_also_after_a_restart_and_an_away_gateway(
     site: ProvisionedSite,
 ) -> None:
