@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 
 from opx.web.authority import Authority, CertificateError, key_bytes, write_private
 
@@ -40,6 +40,8 @@ class CertificateInfo:
     not_before: float
     not_after: float
     authority: bool
+    fingerprint: str = ""
+    """SHA-256 in hex."""
 
     def days_left(self, now: float) -> float:
         """Below 0 when it has expired."""
@@ -118,6 +120,7 @@ def info_of(certificate: x509.Certificate, path: Path) -> CertificateInfo:
         certificate.not_valid_before_utc.timestamp(),
         certificate.not_valid_after_utc.timestamp(),
         authority,
+        certificate.fingerprint(hashes.SHA256()).hex(),
     )
 
 

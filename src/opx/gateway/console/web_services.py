@@ -1,10 +1,12 @@
 """Administration > Web services (guide, stage 4): Start and Stop, consumers, temporary and final tokens."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Mapping
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from opx.gateway.certificates import certificates_in_use
 from opx.gateway.console.desk import Desk
 from opx.gateway.webservices.records import (
     GUIDE_PERMISSIONS,
@@ -18,6 +20,8 @@ from opx.gateway.webservices.records import (
     Unknown,
     WebServicesError,
 )
+from opx.pinning import readable
+from opx.web.authority import CertificateError
 from opx.web.conflicts import Clash, clash
 from opx.web.forms import Form
 from opx.web.pages import MenuEntry, Room
@@ -51,6 +55,7 @@ def web_services_room(desk: Desk) -> Room:
             final=await services.final_tokens(),
             token_state=token_state,
             refused=services.refusals[:REFUSALS_SHOWN],
+            fingerprint=await asyncio.to_thread(_fingerprint, desk),
         )
 
     @router.post(f"{PAGE}/start")
@@ -184,6 +189,14 @@ def web_services_room(desk: Desk) -> Room:
             raise HTTPException(404) from None
 
     return Room(router, (MenuEntry(("Administration", "Web services"), PAGE, 300),))
+
+
+def _fingerprint(desk: Desk) -> str:
+    """Of the certificate that consumers meet, for people to compare; "" when there is none yet."""
+    try:
+        return readable(certificates_in_use(desk.settings)[0].fingerprint)
+    except CertificateError:
+        return ""
 
 
 def token_state(token: FinalRecord) -> tuple[str, str]:

@@ -102,8 +102,8 @@ def in_words(error: GatewayError, now: float | None = None) -> GatewayError:
 
 def certificate_changed() -> str:
     return (
-        "the gateway shows another certificate than the trusted one: compare its fingerprint on the gateway's page "
-        f"Certificates, and trust it on {GATEWAY_PAGE}; nothing is asked of the gateway until then"
+        "the gateway shows another certificate than the trusted one: compare its fingerprint with the one on "
+        f"{WEB_SERVICES_PAGE}, and trust it on {GATEWAY_PAGE}; nothing is asked of the gateway until then"
     )
 
 
