@@ -12,7 +12,7 @@ from opx.suite.alarms import KINDS, AlarmRepository
 from opx.suite.certificates import certificates_in_use
 from opx.suite.console.border_gateway import token_state
 from opx.suite.console.desk import Desk
-from opx.suite.console.stages import concerns_of, stages_of
+from opx.suite.console.stages import STATES, concerns_of, stages_of
 from opx.suite.handsets.records import pretty_mac
 from opx.suite.provisioning.concerns import concerns
 from opx.suite.provisioning.records import ProvisionState
@@ -66,6 +66,7 @@ def dashboard_room(desk: Desk) -> Room:
             facts=facts,
             concerns=found,
             stages=stages,
+            stage_states=STATES,
             run=run,
             states=states,
             provision_states=[state for state in ProvisionState if states.get(state)],

@@ -29,9 +29,10 @@ class Stage:
 
     @property
     def status(self) -> Status:
-        """The worst of its conditions that hinders."""
+        """The worst of its conditions that hinders; unknown when none of them can be checked."""
         found = {item.status for item in self.items}
-        return next((status for status in (Status.WRONG, Status.MISSING) if status in found), Status.DONE)
+        order = (Status.WRONG, Status.MISSING, Status.DONE)
+        return next((status for status in order if status in found), Status.UNKNOWN)
 
 
 def stages_of(facts: Facts) -> list[Stage]:
