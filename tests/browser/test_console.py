@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, expect
 
-from support.browser import chromium, needs_browser, trust
+from support.browser import assert_well_made, chromium, needs_browser, trust
 from support.console_program import ConsoleProgram, console_program
 from support.guide import PASSWORD, sign_in_first, stage_3
 from support.network import claim_network
@@ -37,14 +37,6 @@ PAGES = (
     "alarms",
     "account",
 )
-UNNAMED = """
-() => [...document.querySelectorAll("main input:not([type=hidden]), main select, main textarea")]
-    .filter((field) => !field.labels.length).map((field) => field.outerHTML)
-"""
-WITHOUT_CAPTION = """
-() => [...document.querySelectorAll("table")].filter((table) => !table.caption?.textContent.trim()).length
-"""
-TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 @dataclass
@@ -106,10 +98,7 @@ def test_every_page_is_without_complaint_named_and_not_wider_than_a_phone(desk: 
     desk.complaints.clear()
     for path in PAGES:
         desk.open(path)
-        expect(desk.page.locator("h1")).to_have_count(1)
-        assert desk.page.evaluate(UNNAMED) == [], path
-        assert desk.page.evaluate(WITHOUT_CAPTION) == 0, path
-        assert desk.page.evaluate(TOO_WIDE) == 0, path
+        assert_well_made(desk.page, path)
     assert desk.complaints == []
     desk.page.set_viewport_size({"width": 1280, "height": 800})
 

@@ -2,16 +2,44 @@
 
 from pathlib import Path
 
-from playwright.sync_api import Playwright, expect
+from playwright.sync_api import Page, Playwright, expect
 
-from support.browser import chromium, needs_browser, trust
+from support.browser import assert_well_made, chromium, needs_browser, trust
 from support.console_program import console_program
 from support.guide import go, sign_in_first, stage_3, stage_4
 from support.network import LoopbackNetwork
-from support.suite_guide import SuitePages, add_pbx, stage_1, stage_5
+from support.suite_guide import BORDER_GATEWAY, SuitePages, add_pbx, stage_1, stage_5
 from support.suite_program import node_program, suite_program
 
 pytestmark = needs_browser
+
+SERIOUS = ("error", "warning")
+PAGES = (
+    "",
+    "stages",
+    "border-gateway",
+    "border-gateway/certificate",
+    "border-gateway/token",
+    "border-gateway/token/forget",
+    "provisioning",
+    "pbxs",
+    "pbxs/add",
+    "pbxs/1",
+    "pbxs/1/edit",
+    "pbxs/1/certificate",
+    "pbxs/1/nodes/add",
+    "pbxs/1/nodes/1",
+    "pbxs/1/extensions/1",
+    "pbxs/1/extensions/add",
+    "locations/local",
+    "locations/remote",
+    "site-users",
+    "site-users/add",
+    "site-users/import",
+    "phones",
+    "phones/add",
+    "audit-log",
+)
 
 
 def test_stages_1_3_4_and_5_on_both_consoles(
@@ -42,3 +70,21 @@ def test_stages_1_3_4_and_5_on_both_consoles(
             go(on_suite, "Dashboard")
             tile = on_suite.get_by_role("link", name="teleworkers on the gateway")
             expect(tile).to_contain_text("1 of 1")
+            go(on_gateway, "Administration", "Web services")
+            fingerprint = on_gateway.locator(".fingerprint").inner_text()
+            go(on_suite, *BORDER_GATEWAY)
+            expect(on_suite.locator(".fingerprint")).to_have_text(fingerprint)
+            every_page_is_well_made(on_suite, suite.url)
+
+
+def every_page_is_well_made(page: Page, url: str) -> None:
+    """In dark colours and as wide as a phone, without a word of complaint by the browser."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type in SERIOUS else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 800})
+    for path in PAGES:
+        page.goto(url + path)
+        assert_well_made(page, path)
+    assert complaints == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from support.programs import PATIENCE, needs_program
 
@@ -23,6 +23,24 @@ ARGUMENTS = (
     "--no-proxy-server",
 )
 """None of them is about certificates: those are judged as any user's browser judges them."""
+
+
+UNNAMED = """
+() => [...document.querySelectorAll("main input:not([type=hidden]), main select, main textarea")]
+    .filter((field) => !field.labels.length).map((field) => field.outerHTML)
+"""
+WITHOUT_CAPTION = """
+() => [...document.querySelectorAll("table")].filter((table) => !table.caption?.textContent.trim()).length
+"""
+TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def assert_well_made(page: Page, name: str) -> None:
+    """One heading, every field with a label, every table with a caption, and not wider than the window."""
+    expect(page.locator("h1")).to_have_count(1)
+    assert page.evaluate(UNNAMED) == [], name
+    assert page.evaluate(WITHOUT_CAPTION) == 0, name
+    assert page.evaluate(TOO_WIDE) == 0, name
 
 
 def trust(home: Path, authority: Path) -> None:
