@@ -26,7 +26,7 @@ from opx.suite.settings import SuiteSettings
 from support.office import Office
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def anchors(page: Path) -> set[str]:
@@ -45,7 +45,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_every_page_is_reached_from_the_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text()
-    assert [page.name for page in PAGES[2:] if page.name != "index.md" and f"({page.name})" not in index] == []
+    names = [str(page.relative_to(ROOT / "docs")) for page in PAGES[2:]]
+    assert [name for name in names if name != "index.md" and f"({name})" not in index] == []
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -64,6 +65,11 @@ def test_the_settings_of_the_gateway_page_load() -> None:
     settings, devices = blocks("gateway.md", "toml")
     assert parse_settings(GatewaySettings, settings, "gateway.md").limits.licences == 50
     assert parse_settings(ImportFile, devices, "gateway.md").device[0].icp_username == "1001"
+
+
+def test_the_settings_of_the_suite_page_load() -> None:
+    (text,) = blocks("suite.md", "toml")
+    assert parse_settings(SuiteSettings, text, "suite.md").handsets.https_port == 8202
 
 
 def test_the_settings_and_the_code_of_the_faults_page_are_right() -> None:

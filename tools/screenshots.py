@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from guide_pictures import take_guide
 from playwright.sync_api import Page, ViewportSize, expect
 from small_png import shrink
 
@@ -115,3 +116,4 @@ def make_up_traffic(database: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    take_guide(Path(sys.argv[1]).parent / "guide" / "images")
