@@ -18,7 +18,8 @@ class Rig:
         self.written: list[Entry] = []
         self.journal = Journal(self.write, lambda: self.now)
         self.calls = CallWatch(lambda: self.now)
-        self.actions = Actions(self.journal, self.calls)
+        self.outdated = False
+        self.actions = Actions(self.journal, self.calls, lambda phone: self.outdated)
 
     async def write(self, entries: Sequence[Entry]) -> None:
         self.written.extend(entries)
@@ -88,3 +89,23 @@ async def test_a_database_that_is_away_costs_entries_and_nothing_else(tmp_path: 
     journal.note(MAC, Kind.DONE, "x")
     await journal.flush()
     await journal.stop()
+
+
+async def test_a_phone_that_lost_its_registration_is_sent_for_its_new_configuration() -> None:
+    """It cannot be told by SIP: nobody knows where it is."""
+    rig = Rig()
+
+    async def ordered(event: str, **query: str) -> str | None:
+        body = await rig.tell(event, **query)
+        assert body is not None
+        return ElementTree.fromstring(body)[0].get("URI")
+
+    assert await ordered("registration-event", state="refused", code="401") == ""
+    rig.outdated = True
+    assert await ordered("registration-event", state="registered", code="001") == ""
+    assert await ordered("startup") == ""
+    assert await ordered("registration-event", state="refused", code="401") == "Command: FastReboot"
+    assert await ordered("poll") == "Command: FastReboot"
+    await rig.tell("incoming")
+    assert await ordered("poll") == "", "not in the middle of a call"
+    assert ("done", "is to start again: it has an outdated configuration") in await rig.said()

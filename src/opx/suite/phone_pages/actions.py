@@ -11,7 +11,7 @@ from opx.suite.handsets.http import Access, HandsetRequest, HandsetResponse
 from opx.suite.handsets.records import PhoneRecord
 from opx.suite.phone_pages.desk import XML
 from opx.suite.timeline import Entry, Kind, phone_subject
-from opx.suite.xml_objects.orders import acknowledgement
+from opx.suite.xml_objects.orders import FAST_REBOOT, Execute, acknowledgement
 
 ACTION = f"{XML}action/"
 BURST = 20
@@ -111,13 +111,20 @@ class Journal:
 
 
 class Actions:
-    """The route that action URIs lead to. Nothing happens on the phone."""
+    """The route that action URIs lead to.
+
+    Nothing happens on the phone, unless it tells that it is not registered, or that it is still there, with a
+    configuration that is `outdated`: whoever has lost its registration cannot be told by SIP to fetch the new one.
+    """
 
     access = Access.PHONE
 
-    def __init__(self, journal: Journal, calls: CallWatch) -> None:
+    def __init__(
+        self, journal: Journal, calls: CallWatch, outdated: Callable[[PhoneRecord], bool] = lambda phone: False
+    ) -> None:
         self._journal = journal
         self._calls = calls
+        self._outdated = outdated
 
     async def answer(self, request: HandsetRequest) -> HandsetResponse | None:
         event = request.path.lower().removeprefix(ACTION)
@@ -128,7 +135,14 @@ class Actions:
         if event not in _SILENT:
             kind, text = _said(event, phone, request.query)
             self._journal.told(phone.mac, kind, text)
+        if _may_be_lost(event, request.query) and not self._calls.busy(phone.mac) and self._outdated(phone):
+            self._journal.told(phone.mac, Kind.DONE, "is to start again: it has an outdated configuration")
+            return HandsetResponse(Execute((FAST_REBOOT,)).render(), XML_TYPE)
         return HandsetResponse(acknowledgement(), XML_TYPE)
+
+
+def _may_be_lost(event: str, query: Mapping[str, str]) -> bool:
+    return event == "poll" or (event == "registration-event" and query.get("state", "").lower() != "registered")
 
 
 def _said(event: str, phone: PhoneRecord, query: Mapping[str, str]) -> tuple[Kind, str]:

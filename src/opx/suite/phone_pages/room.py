@@ -73,6 +73,9 @@ class PagesRoom:
                 return ""
             return inner.shelf.own(phone, phone.model, Side(phone.side)).version
 
+        def outdated(phone: PhoneRecord) -> bool:
+            return bool(phone.delivered) and version_of(phone) not in ("", phone.delivered)
+
         self.desk = PageDesk(
             book,
             house.phones,
@@ -83,7 +86,8 @@ class PagesRoom:
             self.journal.note,
             inner.clock,
         )
-        self._add_routes(house, inner, self.desk, calls)
+        actions = Actions(self.journal, calls, outdated)
+        self._add_routes(house, inner, self.desk, actions)
         ways = Ways(book, house.link, provisioning, connectors)
         self.resync = ResyncDesk(book, ways, version_of, calls.busy, self.journal.note, house.bulletin)
         await self.resync.start()
@@ -92,7 +96,7 @@ class PagesRoom:
     async def listen(self) -> None:
         """It has no sockets of its own."""
 
-    def _add_routes(self, house: House, inner: Inner, desk: PageDesk, calls: CallWatch) -> None:
+    def _add_routes(self, house: House, inner: Inner, desk: PageDesk, actions: Actions) -> None:
         def base_of(side: Side) -> str:
             return inner.shelf.place(side).base
 
@@ -106,7 +110,7 @@ class PagesRoom:
             "desk/out": hot_desk.log_out,
             "setup": SetupPages(desk).choose,
         }
-        house.routes.add(XML, _Below(PhonePages(base_of, pages), Actions(self.journal, calls)))
+        house.routes.add(XML, _Below(PhonePages(base_of, pages), actions))
         house.routes.add(DIRECTORY_FILE, DirectoryFile(contacts))
         house.routes.add(f"{LOGO.partition('/')[0]}/", Images())
         new = LogInPage(inner.codes, inner.authority, inner.shelf, inner.clock, SETUP_PAGE, TITLE)
