@@ -26,31 +26,35 @@ from opx.suite.alarms import AlarmRepository
 from opx.suite.handsets.records import Side, State
 from opx.suite.handsets.repository import PhoneRepository
 from opx.suite.opening import open_sites
-from opx.suite.sites.records import ExtensionRecord
+from opx.suite.profiles.records import ProfileKind, ProfileSpec, Scope
+from opx.suite.profiles.repository import ProfileRepository
+from opx.suite.sites.records import Authorization, ExtensionRecord
 from opx.suite.sites.repository import ExtensionQuery, SiteRepository
 from opx.suite.timeline import Timeline, phone_subject
-from opx.suite.topics import EXTENSIONS, PHONES
+from opx.suite.topics import EXTENSIONS, PHONES, PROFILES
 from support.network import claim_network
 from support.phones import TONES, hears, playing
 from support.programs import PATIENCE
 from support.whole_site import WholeSite
 
-HOME, SECOND_HOME, LAN, CODE = "1001", "1002", "1003", "1004"
-OFFICE = "1005"
+HOME, SECOND_HOME, LAN, CODE, OFFICE, SHARED = "1001", "1002", "1003", "1004", "1005", "1006"
+HOT_DESK, PIN = "1901", "4711"
 PASSWORD = "icp-{}-Secret"
+OFTEN = "registration.set_min_expires = 10\nregistration.set_default_expires = 15\nregistration.set_max_expires = 20"
+"""Sets renew after half of it, and so soon find out that their password is another one."""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeSite]:
-    """Stages 1 to 4 are done; the extensions were read, and three of them ticked (stage 5)."""
+    """Stages 1 to 4 are done; the extensions were read, and some of them ticked (stage 5)."""
     network = claim_network()
     folder = tmp_path_factory.mktemp("site")
-    numbers = (HOME, SECOND_HOME, LAN, CODE, OFFICE)
-    with WholeSite(network, folder, numbers, ("1901",)) as made:
+    numbers = (HOME, SECOND_HOME, LAN, CODE, OFFICE, SHARED)
+    with WholeSite(network, folder, numbers, (HOT_DESK,), {"gateway": OFTEN}) as made:
         made.run("pbx", "gateway")
         asyncio.run(made.set_up())
         made.run("suite")
-        asyncio.run(_tick(made, HOME, SECOND_HOME, CODE, "1901"))
+        asyncio.run(_tick(made, HOME, SECOND_HOME, CODE, SHARED, HOT_DESK))
         yield made
     network.release()
 
@@ -89,6 +93,19 @@ class Desk:
             await self.phones.assign(mac, (await self.extension(number)).id)
         await self.phones.approve(mac, time.time(), 900.0)
         await tell(self._site.suite_settings.bulletin, PHONES, [mac])
+
+    async def give_password(self, number: str, password: str) -> None:
+        """Another set-side password in the SIP Authorization form."""
+        extension = await self.extension(number)
+        await self.sites.authorize(extension.id, Authorization(True, remote_password=password))
+        await tell(self._site.suite_settings.bulletin, EXTENSIONS, [str(extension.id)])
+
+    async def let_hot_desk(self) -> None:
+        """Enable Hot Desking in a configuration profile for all."""
+        profiles = ProfileRepository(self.sites.engine)
+        made = await profiles.save(ProfileSpec(ProfileKind.CONFIGURATION, "Hot desking", hot_desking=True))
+        await profiles.use(ProfileKind.CONFIGURATION, Scope.DEFAULT, "", made.id)
+        await tell(self._site.suite_settings.bulletin, PROFILES)
 
     async def alarm(self, kind: str) -> bool:
         standing, _ = await self.alarms.alarms(standing=True)
@@ -151,6 +168,16 @@ async def registered(phone: Handset) -> None:
         await phone.registered.wait()
 
 
+async def rebooted_with_a_line(phone: Handset) -> None:
+    """As its user does who was told that it is ready; the process that phones ask may not have heard of it yet."""
+    async with asyncio.timeout(PATIENCE):
+        await phone.reboot()
+        while not phone.lines:
+            await asyncio.sleep(0.1)
+            await phone.reboot()
+    await registered(phone)
+
+
 def in_flash(phone: Handset) -> str:
     """All that the phone was told, as it is on its flash."""
     return "\n".join(phone.flash.server_files.values())
@@ -170,9 +197,8 @@ async def test_an_unboxed_69xx_at_home_becomes_an_extension_and_calls_the_office
         assert (seen.state, seen.model, seen.side) == (State.NEW, "6930", Side.TELEWORKER)
         assert seen.source == site.network.at("30.1"), "which the gateway told"
         await desk.approve(mac, HOME)
-        await phone.reboot()
+        await rebooted_with_a_line(phone)
         understood(phone)
-        await registered(phone)
         extension = await desk.extension(HOME)
         assert extension.remote is not None
         account = phone.lines[0].settings.proxy
@@ -191,7 +217,16 @@ async def test_an_unboxed_69xx_at_home_becomes_an_extension_and_calls_the_office
         assert read(phone) is Outcome.READ, "over TLS that it now checks, with its own digest"
         await registered(phone)
         assert (await desk.phones.phone(mac)).bound_at is not None
+        boots = phone.boots
         await _talk(site, phone)
+        await desk.give_password(HOME, "Another-set-side-1")
+        await until(lambda: _has_password(phone, "Another-set-side-1"))
+        await registered(phone)
+        assert phone.boots > boots, "its registration was gone, and it was sent for the new password"
+
+
+async def _has_password(phone: Handset, password: str) -> bool:
+    return [line.settings.proxy.password for line in phone.lines] == [password]
 
 
 async def _talk(site: WholeSite, phone: Handset) -> None:
@@ -217,7 +252,7 @@ async def test_the_same_mac_guessed_from_elsewhere_gets_nothing_and_there_is_ala
     async with opened(site) as desk, handset(site, mac, "30.2", site.outside) as phone:
         await until(lambda: desk.listed(mac))
         await desk.approve(mac, SECOND_HOME)
-        await phone.reboot()
+        await rebooted_with_a_line(phone)
         await phone.reboot()
         await registered(phone)
         own = phone.flash.server_files[f"{mac}.cfg"]
@@ -264,13 +299,44 @@ async def test_a_phone_of_the_lan_gets_the_node_and_a_setup_key(site: WholeSite)
         seen = await desk.phones.phone(mac)
         assert (seen.side, seen.source) == (Side.LOCAL, site.network.at("20.33"))
         await desk.approve(mac, LAN)
-        await phone.reboot()
+        await rebooted_with_a_line(phone)
         understood(phone)
-        await registered(phone)
         account = phone.lines[0].settings.proxy
         assert (account.server, account.username, account.password) == (site.pbx, LAN, PASSWORD.format(LAN))
         assert "Setup" not in [key.name for key in phone.keys]
         assert site.outside not in in_flash(phone)
+
+
+async def test_a_hot_desk_extension_logs_in_at_a_phone_outside_and_out_again(site: WholeSite) -> None:
+    mac = "1400E9000005"
+    async with opened(site) as desk, handset(site, mac, "30.5", site.outside) as phone:
+        await desk.let_hot_desk()
+        await until(lambda: desk.listed(mac))
+        await desk.approve(mac, SHARED)
+        await rebooted_with_a_line(phone)
+        own, guest = await desk.extension(SHARED), await desk.extension(HOT_DESK)
+        assert own.remote is not None and guest.remote is not None
+        assert phone.lines[0].settings.proxy.username == own.remote.name
+        await _types(phone, HOT_DESK, "9999")
+        assert phone.display.page is not None and "not right" in phone.display.page.text
+        await phone.actions.press("goodbye")
+        await _types(phone, HOT_DESK, PIN)
+        await phone.idle()
+        understood(phone)
+        await registered(phone)
+        assert phone.lines[0].settings.proxy.username == guest.remote.name
+        await _talk(site, phone)
+        await phone.actions.press("Log Out")
+        await phone.idle()
+        await registered(phone)
+        assert phone.lines[0].settings.proxy.username == own.remote.name
+
+
+async def _types(phone: Handset, number: str, pin: str) -> None:
+    await phone.actions.press("Log In")
+    phone.actions.type_in(number)
+    phone.actions.type_in(pin)
+    await phone.actions.press("Submit")
 
 
 def test_no_program_logged_a_secret(site: WholeSite) -> None:
