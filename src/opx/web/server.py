@@ -11,6 +11,10 @@ STOP_SECONDS = 2
 """How long `stop` waits for requests under way, and for clients to close their idle connections."""
 
 
+CLOSE_SECONDS = 0.3
+"""How long clients have to close a connection that nothing is asked on."""
+
+
 class HttpsServer:
     """Serves an ASGI application on one address, and takes over what changes in `certificate` while it runs.
 
@@ -67,6 +71,21 @@ class _Server(uvicorn.Server):
 
     def install_signal_handlers(self) -> None:
         """The program deals with signals itself."""
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        cutting = asyncio.create_task(self._cut_idle())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+    async def _cut_idle(self) -> None:
+        """Clients that keep a connection for later may not look at it, and so never answer its end."""
+        await asyncio.sleep(CLOSE_SECONDS)
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def startup(self, sockets: Any = None) -> None:
         try:
