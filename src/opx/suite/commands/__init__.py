@@ -8,6 +8,7 @@ from opx.program import log_to_stderr, owner_errors, run_service
 from opx.suite.commands.checks import check_command
 from opx.suite.commands.common import CONFIG, ConfigOption
 from opx.suite.commands.extensions import extension_app
+from opx.suite.commands.firmware import firmware_app
 from opx.suite.commands.gateway import gateway_app
 from opx.suite.commands.phones import phone_app
 from opx.suite.commands.sites import location_app, node_app, pbx_app
@@ -31,6 +32,7 @@ app.add_typer(extension_app, name="extension")
 app.add_typer(phone_app, name="phone")
 app.add_typer(user_app, name="user")
 app.command("check")(check_command)
+app.add_typer(firmware_app, name="firmware")
 
 
 @app.command()
