@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import resource
 import signal
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from opx.phone.handset import cfg
 from opx.phone.handset import fleet as fleets
-from opx.phone.handset.drawing import screen
+from opx.phone.handset.drawing import screen as screen_of
 from opx.phone.handset.fetching import Client, Manner
 from opx.phone.handset.flash import Firmware, Flash, FlashFile, NoFirmware
 from opx.phone.handset.handset import Handset, Place
@@ -30,6 +31,7 @@ from opx.phone.handset.upgrade import upgrade as upgrade_handset
 from opx.phone.handset.values import Values
 from opx.phone.sources import tone_source
 from opx.program import log_to_stderr, owner_errors
+from opx.rtp import wav
 from opx.sip.transport import WheelClock
 
 app = typer.Typer(
@@ -146,16 +148,47 @@ def run(
     tone: Annotated[float, typer.Option(help="Play a tone of so many Hz in calls.")] = 0.0,
     auto_answer: Annotated[bool, typer.Option(help="Answer calls by itself.")] = False,
     call: Annotated[str, typer.Option(help="Call a number once registered.")] = "",
+    duration: Annotated[float, typer.Option(help="Seconds that this call lasts; 0: until somebody hangs up.")] = 0.0,
+    record: Annotated[Path | None, typer.Option(help="Record what is heard in it to a WAV file.")] = None,
+    screen: Annotated[bool, typer.Option(help="Draw the screen whenever it changes.")] = True,
     log_level: str = "warning",
 ) -> None:
     """Power on, draw the screen whenever it changes, and do what is typed: press, type, choose, call, ..., quit."""
     log_to_stderr(log_level)
     desk: Desk = context.obj
     with owner_errors():
-        uvloop.run(_run(desk, Place(desk.local, source=tone_source(tone), auto_answer=auto_answer), call))
+        place = Place(desk.local, source=tone_source(tone), auto_answer=auto_answer)
+        uvloop.run(_run(desk, place, FirstCall(call, duration, record) if call else None, screen))
 
 
-async def _run(desk: Desk, place: Place, call: str) -> None:
+@dataclass(frozen=True, slots=True)
+class FirstCall:
+    """What the handset calls by itself. `duration` in seconds, 0: until somebody hangs up."""
+
+    number: str
+    duration: float
+    record: Path | None
+
+    async def make(self, handset: Handset, say: Callable[[str], None]) -> None:
+        """Says what was heard, or why the call did not succeed."""
+        await handset.registered.wait()
+        call = handset.call(self.number)
+        waits = [asyncio.create_task(event.wait()) for event in (call.answered, call.ended)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if self.duration and not call.ended.is_set():
+            await asyncio.wait(waits[1:], timeout=self.duration)
+        if self.duration and not call.ended.is_set():
+            handset.hang_up(call)
+        await call.ended.wait()
+        if not call.answered.is_set():
+            say(f"the call to {self.number} did not succeed: {call.why}")
+            return
+        say(f"heard {len(call.heard) / wav.RATE:.1f} s from {self.number}")
+        if self.record is not None:
+            wav.write(self.record, call.heard)
+
+
+async def _run(desk: Desk, place: Place, first: FirstCall | None, drawing: bool) -> None:
     console = Console()
     clock = WheelClock()
     clock.start()
@@ -163,21 +196,21 @@ async def _run(desk: Desk, place: Place, call: str) -> None:
     handset = Handset(desk.identity, desk.flash(), place, clock, on_event=say, saved=desk.file.write)
 
     def draw() -> None:
-        console.print(screen(handset))
+        console.print(screen_of(handset))
 
     typed = _typed_lines()
-    drawing = asyncio.create_task(_draw_changes(handset, draw))
+    beside = [asyncio.create_task(_draw_changes(handset, draw))] if drawing else []
     try:
         await handset.power_on()
-        if call:
-            await handset.registered.wait()
-            handset.call(call)
+        if first is not None:
+            beside.append(asyncio.create_task(first.make(handset, say)))
         person = Person(handset, draw, say)
         while (line := await typed.get()) is not None:
             if not await person.does(line):
                 break
     finally:
-        drawing.cancel()
+        for task in beside:
+            task.cancel()
         await handset.power_off(sign_off=True)
         clock.stop()
 
@@ -197,7 +230,9 @@ def _typed_lines() -> asyncio.Queue[str | None]:
             # Nobody types; it stays on until it is told to stop.
             loop.remove_reader(sys.stdin)
 
-    loop.add_reader(sys.stdin, read)
+    # A file, or /dev/null, cannot be waited for: nobody types.
+    with contextlib.suppress(PermissionError):
+        loop.add_reader(sys.stdin, read)
     return typed
 
 
