@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from opx.supervisor import Program, StartFailed, Supervisor
-from opx.up.demo import Demo, DemoFailed, Network
+from opx.up.demo import Demo
+from opx.up.site import DemoFailed, Network
 
 app = typer.Typer(add_completion=False, help="Run the programs together on this machine.")
 
@@ -45,7 +46,7 @@ async def _demo(folder: Path, network: Network, *, once: bool) -> int:
     stopped = _stop_event()
     demo = Demo(folder, network, _say)
     try:
-        starting = asyncio.create_task(_first_call(demo))
+        starting = asyncio.create_task(_whole(demo))
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
@@ -65,9 +66,9 @@ async def _demo(folder: Path, network: Network, *, once: bool) -> int:
         await demo.stop()
 
 
-async def _first_call(demo: Demo) -> None:
+async def _whole(demo: Demo) -> None:
     await demo.start()
-    await demo.call()
+    await demo.run_through()
 
 
 async def _site(folder: Path) -> int:

@@ -1,149 +1,147 @@
-"""The demo: a whole site on the loopback network, and a first call from a remote phone to an office phone."""
+"""The demo: a whole site on the loopback network, from the guide's first stage to a call from home.
+
+What an engineer does by hand, it does by commands; what the user at home does, an emulated handset does.
+"""
 
 import asyncio
-import os
-import secrets
-import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from opx.rtp import tones, wav
-from opx.supervisor import Program, StartFailed, Supervisor
+from opx.supervisor import Program, Supervisor
+from opx.up.site import GATEWAY, OFFICE, PBX, REMOTE, SUITE, DemoFailed, Network, Site
+from opx.up.stages import Stages, run_opx
 
 REMOTE_TONE = 660
-"""Hz that the remote phone plays; the office phone plays the other."""
+"""Hz that the handset at home plays; the office phone plays the other."""
 OFFICE_TONE = 440
 CALL_SECONDS = 3
-CALL_LIMIT = 60.0
-"""Seconds until the demo's call must be over."""
+PATIENCE = 90.0
+"""Seconds for each thing that phones do by themselves."""
 LEAST_HEARD = 1.0
 """Seconds of the other's tone that each phone must have heard."""
-
-REMOTE, OFFICE = "1001", "1002"
-"""Extension numbers."""
+MAC = "1400E9000101"
+MODEL = "6930"
+FIRMWARE = b"MITEL 6930 6.4.0.140-SIP\nAn image for the emulated handset.\n"
+HOME = "69xx at home"
+UNKNOWN = "69xx not approved"
+"""The same one, before the suite gives it anything secret."""
+OFFICE_PHONE = f"office phone {OFFICE}"
 
 Say = Callable[[str], None]
 
 
-class DemoFailed(Exception):
-    """The call did not go as it should; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """The demo's addresses below one /16 of the loopback network; `base` is its first two numbers."""
-
-    base: str = "127.0"
-
-    def at(self, rest: str) -> str:
-        return f"{self.base}.{rest}"
-
-    @property
-    def outside(self) -> str:
-        return self.at("10.1")
-
-    @property
-    def inside(self) -> str:
-        return self.at("20.1")
-
-    @property
-    def suite(self) -> str:
-        return self.at("20.10")
-
-    @property
-    def pbx(self) -> str:
-        return self.at("20.20")
-
-    @property
-    def office_phone(self) -> str:
-        return self.at("20.101")
-
-    @property
-    def remote_phone(self) -> str:
-        return self.at("30.1")
-
-
 class Demo:
-    """Writes the site's files to `folder`, runs its programs, and makes the call."""
+    """Runs the site's programs in `folder`, carries the stages out, and makes the call."""
 
     def __init__(self, folder: Path, network: Network, say: Say) -> None:
-        self.folder = folder
-        self.network = network
+        self.site = Site(folder, network)
         self._say = say
         self._supervisor = Supervisor(self._on_line)
-        self._shown: dict[str, str] = {"gateway": "gateway", "pbx": "PBX node", "suite": "suite"}
+        self._stages = Stages(self.site, lambda text: self._line("engineer", text))
+        self._shown = {GATEWAY: "gateway", PBX: "PBX node", SUITE: "suite"}
+        self._awaited: dict[tuple[str, str], asyncio.Event] = {}
 
     async def start(self) -> None:
         """The site: PBX node, gateway, suite. StartFailed says which program did not start."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        network = self.network
-        self._write("pbx.toml", self._pbx_settings())
-        await self._supervisor.start([Program("pbx", ("pbx", "run", "--config", str(self.folder / "pbx.toml")))])
-        credentials = await self._credentials()
-        self._write("gateway.toml", self._gateway_settings())
-        self._write("devices.toml", self._devices(credentials[REMOTE]))
-        self._write("office.password", credentials[OFFICE])
-        self._write("suite.toml", f'address = "{network.suite}"\n')
-        await self._supervisor.start(
-            [
-                Program("suite", ("suite", "run", "--config", str(self.folder / "suite.toml"))),
-                Program("gateway", ("gateway", "run", "--config", str(self.folder / "gateway.toml"))),
-            ]
-        )
+        self.site.prepare()
+        await self._supervisor.start([self._program(name) for name in (PBX, SUITE, GATEWAY)])
 
     async def stop(self) -> None:
         await self._supervisor.stop()
 
-    async def call(self) -> None:
-        """Two phones, one call, audio both ways. DemoFailed says what was missing."""
-        network = self.network
-        recordings = {name: self.folder / f"{name}-heard.wav" for name in ("remote", "office")}
-        for path in recordings.values():
-            path.unlink(missing_ok=True)
-        self._shown |= {"office": f"office phone {OFFICE}", "remote": f"remote phone {REMOTE}"}
-        office = Program(
-            "office",
-            (
-                *("phone", "run", "--user", OFFICE, "--password-file", str(self.folder / "office.password")),
-                *("--server", network.pbx, "--local", network.office_phone, "--tone", str(OFFICE_TONE)),
-                *("--record", str(recordings["office"]), "--calls", "1"),
-            ),
-            lasting=False,
+    async def run_through(self) -> None:
+        """The six stages and the call. DemoFailed says what went wrong."""
+        stages = self._stages
+        await stages.addresses()
+        await stages.forwards()
+        await stages.icp()
+        await stages.token()
+        await stages.extension(REMOTE)
+        await self._office_phone()
+        await self._handset()
+        await self._call()
+
+    # --- the phones
+
+    async def _office_phone(self) -> None:
+        network = self.site.network
+        password = await self._stages.password_file(OFFICE)
+        registered = self._awaits(OFFICE_PHONE, "registered at")
+        arguments = (
+            *("phone", "run", "--user", OFFICE, "--password-file", str(password)),
+            *("--server", network.pbx, "--local", network.office_phone, "--tone", str(OFFICE_TONE)),
+            *("--record", str(self._recording(OFFICE_PHONE)), "--calls", "1"),
         )
-        remote = Program(
-            "remote",
-            (
-                *("phone", "run", "--user", self._username(), "--password-file", str(self.folder / "remote.password")),
-                *("--server", network.outside, "--local", network.remote_phone, "--tone", str(REMOTE_TONE)),
-                *("--record", str(recordings["remote"]), "--call", OFFICE, "--duration", str(CALL_SECONDS)),
-            ),
-            lasting=False,
-        )
-        self._registered = asyncio.Event()
-        await self._supervisor.start([office])
-        await _within(self._registered.wait(), "the office phone did not register at the PBX")
-        await self._supervisor.start([remote])
-        for name in ("remote", "office"):
-            running = self._supervisor[name]
-            await _within(running.ended.wait(), f"the {name} phone did not finish its call")
-            if running.status:
-                raise DemoFailed(f"the {name} phone ended with status {running.status}")
-        self._check("office phone", recordings["office"], REMOTE_TONE, OFFICE_TONE)
-        self._check("remote phone", recordings["remote"], OFFICE_TONE, REMOTE_TONE)
+        await self._supervisor.start([Program(OFFICE_PHONE, arguments, lasting=False)])
+        await _within(registered.wait(), "the office phone did not register at the PBX")
+
+    async def _handset(self) -> None:
+        """Stage 6: an unboxed phone is upgraded in the office, taken home, and told where its server is."""
+        network = self.site.network
+        self._line("engineer", f"stage 6: an unboxed {MODEL} is upgraded in the office and taken home")
+        if not (self.site.folder / "handsets" / f"{MAC}.json").exists():
+            await self._stages.firmware(MODEL, FIRMWARE)
+            in_office = network.at("20.102")
+            await self._handset_command("upgrade", f"http://{network.suite}:8203/", local=in_office)
+            await self._handset_command("set-server", network.outside, "--password", "22222")
+        self._line("user at home", f"HTTPS Server {network.outside}, HTTPS Port 8202, and power")
+        await self._supervisor.start([Program(UNKNOWN, self._handset_arguments("run", "--no-screen"), lasting=False)])
+        await self._stages.approve(MAC, REMOTE)
+        self._line("user at home", "power off and on again")
+        await self._supervisor[UNKNOWN].stop()
+        registered = self._awaits(HOME, "registered at")
+        options = ("--no-screen", "--tone", str(REMOTE_TONE), "--record", str(self._recording(HOME)))
+        first = ("--call", OFFICE, "--duration", str(CALL_SECONDS))
+        arguments = self._handset_arguments("run", *options, *first)
+        await self._supervisor.start([Program(HOME, arguments, lasting=False)])
+        await _within(registered.wait(), "the handset did not register through the gateway")
+
+    async def _call(self) -> None:
+        """The handset calls the office; both must hear each other."""
+        heard = self._awaits(HOME, "heard ")
+        await _within(heard.wait(), "the handset did not finish its call")
+        office = self._supervisor[OFFICE_PHONE]
+        await _within(office.ended.wait(), "the office phone did not finish its call")
+        if office.status:
+            raise DemoFailed(f"the office phone ended with status {office.status}")
+        self._check(OFFICE_PHONE, REMOTE_TONE, OFFICE_TONE)
+        self._check(HOME, OFFICE_TONE, REMOTE_TONE)
+
+    async def _handset_command(self, *arguments: str, local: str = "") -> None:
+        status, said = await run_opx(*self._handset_arguments(*arguments, local=local))
+        if status:
+            raise DemoFailed(f"the handset: {said.strip()}")
+
+    def _handset_arguments(self, *arguments: str, local: str = "") -> tuple[str, ...]:
+        at = local or self.site.network.remote_phone
+        state = str(self.site.folder / "handsets")
+        return ("phone", "69xx", "--mac", MAC, "--model", MODEL, "--state", state, "--local", at, *arguments)
 
     # --- what it hears and says
 
-    def _on_line(self, name: str, line: str) -> None:
-        if name == "office" and line.startswith("registered"):
-            self._registered.set()
-        self._say(f"{self._shown.get(name, name):<18} {line.removeprefix('ready: ')}")
+    def _program(self, name: str) -> Program:
+        return Program(name, (name, "run", "--config", str(self.site.folder / f"{name}.toml")))
 
-    def _check(self, who: str, path: Path, wanted: float, own: float) -> None:
+    def _awaits(self, name: str, words: str) -> asyncio.Event:
+        """Set when a program says something with these words in it."""
+        return self._awaited.setdefault((name, words), asyncio.Event())
+
+    def _on_line(self, name: str, line: str) -> None:
+        for (awaited, words), event in self._awaited.items():
+            if awaited == name and words in line:
+                event.set()
+        self._line(self._shown.get(name, name), line.removeprefix("ready: "))
+
+    def _line(self, who: str, text: str) -> None:
+        self._say(f"{who:<18} {text}")
+
+    def _recording(self, name: str) -> Path:
+        return self.site.folder / f"{name.replace(' ', '-')}-heard.wav"
+
+    def _check(self, who: str, wanted: float, own: float) -> None:
         try:
-            samples = wav.read(path)
+            samples = wav.read(self._recording(who))
         except (OSError, ValueError) as error:
             raise DemoFailed(f"the {who} recorded nothing: {error}") from None
         # The first and last moments hold the call's beginning and end, not the tone alone.
@@ -154,94 +152,12 @@ class Demo:
         if heard != wanted:
             raise DemoFailed(f"the {who} did not hear the {wanted:.0f} Hz of the other end")
         share = tones.strength(middle, wanted)
-        self._say(f"{who:<18} heard the other end's {wanted:.0f} Hz tone, {share:.0%} of what came in")
-
-    # --- the site's files
-
-    def _write(self, name: str, text: str) -> None:
-        descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-
-    def _kept(self, name: str, make: Callable[[], str]) -> str:
-        """A secret of the demo, made at its first start."""
-        path = self.folder / name
-        if not path.exists():
-            self._write(name, make())
-        return path.read_text(encoding="utf-8").strip()
-
-    def _username(self) -> str:
-        return self._kept("remote.username", lambda: f"tw{secrets.token_hex(4)}")
-
-    async def _credentials(self) -> dict[str, str]:
-        """The extensions' passwords, from the node's management API."""
-        token = (self.folder / "pbx.token").read_text(encoding="utf-8").strip()
-        context = ssl.create_default_context(cafile=str(self.folder / "pbx-certificates" / "ca.pem"))
-        url = f"https://{self.network.pbx}:8445/api/v1/extensions"
-        async with httpx.AsyncClient(verify=context, trust_env=False) as client:
-            answer = await client.get(url, headers={"Authorization": f"Bearer {token}"})
-        answer.raise_for_status()
-        return {entry["number"]: entry["auth_password"] for entry in answer.json()}
-
-    def _pbx_settings(self) -> str:
-        folder = self.folder
-        return f"""\
-address = "{self.network.pbx}"
-database = "{folder}/pbx.db"
-key_file = "{folder}/pbx.key"
-certificates = "{folder}/pbx-certificates"
-token_file = "{folder}/pbx.token"
-
-[[extension]]
-number = "{REMOTE}"
-name = "Remote"
-
-[[extension]]
-number = "{OFFICE}"
-name = "Office"
-"""
-
-    def _gateway_settings(self) -> str:
-        folder = self.folder
-        return f"""\
-database = "{folder}/gateway.db"
-key_file = "{folder}/gateway.key"
-control_socket = "{folder}/gateway.sock"
-import_file = "{folder}/devices.toml"
-
-[set_side]
-address = "{self.network.outside}"
-
-[icp_side]
-address = "{self.network.inside}"
-"""
-
-    def _devices(self, icp_password: str) -> str:
-        self._kept("remote.password", lambda: secrets.token_urlsafe(15))
-        self._write("remote-icp.password", icp_password)
-        folder = self.folder
-        return f"""\
-[[icp]]
-name = "Node 1"
-type = "MiVoice Office 250"
-host = "{self.network.pbx}"
-
-[[device]]
-username = "{self._username()}"
-password = {{ file = "{folder}/remote.password" }}
-icp = "Node 1"
-icp_username = "{REMOTE}"
-icp_password = {{ file = "{folder}/remote-icp.password" }}
-description = "Demo: a phone at home"
-"""
+        self._line(who, f"heard the other end's {wanted:.0f} Hz tone, {share:.0%} of what came in")
 
 
 async def _within(waiting: Awaitable[object], problem: str) -> None:
     try:
-        async with asyncio.timeout(CALL_LIMIT):
+        async with asyncio.timeout(PATIENCE):
             await waiting
     except TimeoutError:
         raise DemoFailed(problem) from None
-
-
-__all__ = ["Demo", "DemoFailed", "Network", "StartFailed"]
