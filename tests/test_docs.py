@@ -20,6 +20,7 @@ from opx.pbx.options import DEFAULT_CODES
 from opx.pbx.settings import PbxSettings
 from opx.suite.connectors.csv_file import parse as parse_csv
 from opx.suite.connectors.settings import PbxReadingSettings
+from opx.suite.lan.settings import FirmwareLibrary, LanServices
 from opx.suite.provisioning.records import ProvisionState
 from opx.suite.provisioning.settings import ProvisioningSettings
 from opx.suite.settings import SuiteSettings
@@ -144,3 +145,9 @@ def test_the_settings_of_the_handsets_page_load() -> None:
     (text,) = blocks("handsets.md", "toml")
     settings = parse_settings(SuiteSettings, 'address = "192.168.20.10"\n' + text, "handsets.md").handsets
     assert settings.lan == ("192.168.20.0/24", "10.8.0.0/16") and settings.provision.dst_config == 3
+
+
+def test_the_settings_of_the_phones_page_are_those_that_hold_without_them() -> None:
+    (text,) = blocks("phones.md", "toml")
+    settings = parse_settings(SuiteSettings, 'address = "192.168.20.10"\n' + text, "phones.md")
+    assert (settings.lan, settings.firmware) == (LanServices(), FirmwareLibrary())

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from guide_pictures import take_guide
+from phone_pictures import take_phones
 from playwright.sync_api import Page, ViewportSize, expect
 from small_png import shrink
 
@@ -117,3 +118,4 @@ def make_up_traffic(database: Path) -> None:
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
     take_guide(Path(sys.argv[1]).parent / "guide" / "images")
+    take_phones(Path(sys.argv[1]))

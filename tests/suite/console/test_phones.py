@@ -292,7 +292,7 @@ async def test_the_page_says_what_a_phone_lacks_and_whether_it_has_the_newest_co
         await repository.note([sighting], 100)
         await visitor.get(f"/phones/{MAC}")
         assert "there is a newer one" in visitor.text and "no extension is assigned" not in visitor.text
-        assert "not known nothing is read from Office by itself" in visitor.text
+        assert "registration not known nothing is read from Office by itself" in visitor.text
 
 
 class Answering:
