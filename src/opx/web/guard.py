@@ -3,7 +3,7 @@
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from urllib.parse import quote, urlsplit
 
 from fastapi import Request
@@ -87,8 +87,16 @@ class Guard:
         self._reader_paths = reader_paths
         self._uploads = uploads or Uploads({})
 
-    async def __call__(self, request: Request) -> None:
-        """SignInNeeded, Refused."""
+    async def __call__(self, request: Request) -> AsyncIterator[None]:
+        """Around each request. SignInNeeded, Refused."""
+        try:
+            await self._let_in(request)
+            yield
+        finally:
+            # Files that came with a form.
+            await request.close()
+
+    async def _let_in(self, request: Request) -> None:
         state, path = request.state, request.url.path
         state.source = request.client.host if request.client else ""
         state.form = Form()

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from opx.suite.console.service import ConsoleService
 from opx.suite.sites.records import NodeSpec, PbxSpec
 from opx.web.accounts import Role
@@ -55,20 +53,20 @@ async def test_a_pbx_that_another_process_added_comes_into_the_menu(tmp_path: Pa
         assert "Elsewhere" in visitor.text
 
 
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ({"name": ""}, "expected a name"),
-        ({"connector": "opx", "url": "http://x/"}, "expected the management API's address"),
-        ({"connector": "asterisk"}, "expected one of those shown"),
-    ],
+PBX_MISTAKES = (
+    ({"name": ""}, "expected a name"),
+    ({"connector": "opx", "url": "http://x/"}, "expected the management API's address"),
+    ({"connector": "asterisk"}, "expected one of those shown"),
 )
-async def test_mistakes_of_a_pbx_are_named(tmp_path: Path, values: dict[str, str], said: str) -> None:
+
+
+async def test_mistakes_of_a_pbx_are_named(tmp_path: Path) -> None:
     async with open_suite_console(tmp_path) as suite:
         visitor = await signed_in(suite)
-        await visitor.get("/pbxs/add")
-        await visitor.send("/pbxs/add", **{"name": "Office", "connector": "", **values})
-        assert visitor.page.status_code == 422 and said in visitor.text
+        for values, said in PBX_MISTAKES:
+            await visitor.get("/pbxs/add")
+            await visitor.send("/pbxs/add", **{"name": "Office", "connector": "", **values})
+            assert visitor.page.status_code == 422 and said in visitor.text, values
 
 
 async def test_the_token_is_written_and_never_shown_and_a_certificate_is_forgotten_with_its_address(
@@ -108,21 +106,21 @@ async def test_nodes_are_added_changed_and_deleted(tmp_path: Path) -> None:
         assert "There is no node yet." in visitor.text
 
 
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ({"address": ""}, "is no host name or IPv4 address"),
-        ({"nat_address": "not a host"}, "is no host name or IPv4 address"),
-        ({"sip_port": "70000"}, "is no port"),
-        ({"nat_sip_port": "sip"}, "is no whole number"),
-    ],
+NODE_MISTAKES = (
+    ({"address": ""}, "is no host name or IPv4 address"),
+    ({"nat_address": "not a host"}, "is no host name or IPv4 address"),
+    ({"sip_port": "70000"}, "is no port"),
+    ({"nat_sip_port": "sip"}, "is no whole number"),
 )
-async def test_mistakes_of_a_node_are_named(tmp_path: Path, values: dict[str, str], said: str) -> None:
+
+
+async def test_mistakes_of_a_node_are_named(tmp_path: Path) -> None:
     async with open_suite_console(tmp_path) as suite:
         visitor = await added(suite)
-        await visitor.get("/pbxs/1/nodes/add")
-        await visitor.send("/pbxs/1/nodes/add", **{"address": "192.168.20.20", **values})
-        assert visitor.page.status_code == 422 and said in visitor.text
+        for values, said in NODE_MISTAKES:
+            await visitor.get("/pbxs/1/nodes/add")
+            await visitor.send("/pbxs/1/nodes/add", **{"address": "192.168.20.20", **values})
+            assert visitor.page.status_code == 422 and said in visitor.text, values
 
 
 async def test_a_node_that_somebody_else_changed_is_not_overwritten_unseen(tmp_path: Path) -> None:
@@ -149,19 +147,19 @@ async def test_extensions_come_from_a_csv_file(tmp_path: Path) -> None:
         assert extension.internal is not None and extension.internal.password == "secret-1001"
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("name\nAda\n", "there is no column number"),
-        ("number\nfour\n12\n12\n", "line 2, column 1: is no extension number"),
-        ("", "there is no column number"),
-    ],
+CSV_MISTAKES = (
+    ("name\nAda\n", "there is no column number"),
+    ("number\nfour\n12\n12\n", "line 2, column 1: is no extension number"),
+    ("", "there is no column number"),
 )
-async def test_mistakes_of_a_csv_file_are_named_with_their_lines(tmp_path: Path, text: str, said: str) -> None:
+
+
+async def test_mistakes_of_a_csv_file_are_named_with_their_lines(tmp_path: Path) -> None:
     async with open_suite_console(tmp_path) as suite:
         visitor = await added(suite)
-        await upload(visitor, text)
-        assert visitor.page.status_code == 422 and said in visitor.text
+        for text, said in CSV_MISTAKES:
+            await upload(visitor, text)
+            assert visitor.page.status_code == 422 and said in visitor.text, text
         assert await suite.sites.extension_counts() == {}
 
 
