@@ -147,6 +147,7 @@ async def test_many_phones_are_assigned_and_approved_together(tmp_path: Path) ->
         assert "No phone was ticked." in visitor.text
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_phones_are_entered_before_they_are_seen(tmp_path: Path) -> None:
     async with open_suite_console(tmp_path) as suite:
         await with_pbx(suite.sites, "1001", "1002")
@@ -228,6 +229,7 @@ async def test_warnings_and_the_log_of_a_phone_are_shown(tmp_path: Path) -> None
         assert "It has sent nothing by syslog." in visitor.text and "wrong passwords" not in visitor.text
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_the_list_is_searched_filtered_and_ordered(tmp_path: Path) -> None:
     async with open_suite_console(tmp_path) as suite:
         await with_pbx(suite.sites, "1001")

@@ -54,6 +54,7 @@ def test_names_and_versions_as_people_write_them() -> None:
             check(text)
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_a_file_is_taken_in_whole_and_the_first_of_a_model_is_active(tmp_path: Path) -> None:
     async with open_suite(tmp_path) as sites:
         store = library(sites, tmp_path)

@@ -195,6 +195,7 @@ def test_parameters_are_typed_as_in_a_handsets_file() -> None:
         read_parameters("tone set: UK\nnonsense")
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_profiles_are_kept_copied_used_and_deleted(tmp_path: Path) -> None:
     async with open_suite(tmp_path) as sites:
         profiles, phones = ProfileRepository(sites.engine), PhoneRepository(sites.engine, sites.sealer)

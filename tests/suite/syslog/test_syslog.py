@@ -78,6 +78,7 @@ def test_an_address_that_is_known_weighs_more_than_what_a_line_claims() -> None:
     assert [line.mac for line in buffer.drain()] == ["1400E9000001", "1400E9123456"]
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_so_many_lines_of_a_phone_are_kept_the_newest(tmp_path: Path) -> None:
     async with open_suite(tmp_path) as sites:
         log = PhoneLog(sites.engine)

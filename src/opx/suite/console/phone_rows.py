@@ -61,7 +61,7 @@ class PhoneRows:
             "state": case({name: rank for rank, name in enumerate(STATES)}, value=state),
             "mac": Phone.mac,
             "model": Phone.model,
-            "extension": own.number,
+            "extension": func.coalesce(own.number, ""),
             "side": Phone.side,
             "last_seen": func.coalesce(Phone.last_seen, 0),
             "first_seen": func.coalesce(Phone.first_seen, 0),
