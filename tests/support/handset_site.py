@@ -48,6 +48,7 @@ class HandsetSite:
         await self.service.binder.settle()
         await self.service.witness.flush()
         await self.service.alarms.flush()
+        await self.service.origin_alarms.flush()
 
     async def timeline(self, mac: str = MAC) -> list[str]:
         """The oldest first."""

@@ -339,7 +339,7 @@ async def test_while_the_gateway_answers_those_that_come_are_gathered() -> None:
 
 async def test_a_connection_that_the_gateway_does_not_know_has_no_source() -> None:
     origins, said = Gateway().origins()
-    assert await origins.of(connection(1)) == "" and said == []
+    assert await origins.of(connection(1)) == "" and said == [""]
     await origins.stop()
 
 
@@ -349,7 +349,7 @@ async def test_what_fails_is_said_once_and_not_asked_again_at_once(trouble: Exce
     gateway.trouble = trouble
     origins, said = gateway.origins()
     assert [await origins.of(connection(port)) for port in (5, 6)] == ["", ""]
-    assert (len(gateway.asked), said) == (1, [str(trouble)])
+    assert (len(gateway.asked), said, origins.trouble) == (1, [str(trouble)], str(trouble))
     gateway.trouble, gateway.clock = None, 31.0
     assert await origins.of(connection(7)) == "198.51.100.7"
     assert said == [str(trouble), ""]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opx.gateway_client.errors import PermissionMissing
+from opx.gateway_client.errors import PermissionMissing, Unreachable
 from opx.suite.handsets.origins import Connection
 from opx.suite.handsets.records import FACTORY_ADMIN_PASSWORD, FACTORY_CREDENTIALS, State
 from opx.suite.sites.records import Credentials
@@ -370,7 +370,34 @@ async def test_with_the_gateways_look_up_off_nothing_is_guessed_and_the_window_i
         await site.approve(number="2001")
         assert parameters(await phone.fetch())["!sip line1 password"] == ""
         assert any("may not read OPX/v1/forwards/origin" in text for text in await site.timeline())
-        assert ("origin-off", "") in await site.alarms()
+        assert await site.alarms() == []
+        site.service.origins.retry()
+        await Handset(site, port=40001).fetch()
+        assert await site.alarms() == [("origin-off", "")]
+
+
+async def test_who_keeps_the_gateway_from_telling_the_source_does_not_get_round_it(site: HandsetSite) -> None:
+    phone = Handset(site)
+    await phone.fetch()
+    await site.settled()
+    await site.approve(number="2001")
+    site.trouble = Unreachable("it did not answer")
+    stranger = await Handset(site, home="192.0.2.66", port=40001).fetch()
+    assert parameters(stranger)["!sip line1 password"] == ""
+    site.trouble = None
+    site.service.origins.retry()
+    assert parameters(await Handset(site, port=40002).fetch())["!sip line1 password"] == "set-Side-2001"
+
+
+async def test_a_phone_that_was_taken_home_is_approved_there_without_a_source_too(site: HandsetSite) -> None:
+    await Handset(site, lan="192.168.20.101").fetch()
+    await site.settled()
+    site.trouble = Unreachable("it did not answer")
+    await Handset(site).fetch()
+    await site.settled()
+    assert (await site.phone()).source == "" == site.service.book.phones[MAC].source
+    await site.approve(number="2001")
+    assert parameters(await Handset(site).fetch())["!sip line1 password"] == "set-Side-2001"
 
 
 async def test_thousands_of_connections_are_looked_up_a_few_times(site: HandsetSite) -> None:

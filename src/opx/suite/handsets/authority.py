@@ -193,7 +193,9 @@ class Authority:
         if not phone.window_open(now):
             return "its first configuration was not fetched in time; approve it again, or give its user a one-time code"
         if not source:
-            if side is Side.TELEWORKER and self._settings.window_without_origin:
+            # Where the source was known at the approval, it must be known now: who can slow the gateway down for a
+            # moment, must not get round it.
+            if side is Side.TELEWORKER and not phone.window_source and self._settings.window_without_origin:
                 return ""
             return f"its first configuration waits for a known source; {self._origins.trouble or 'there is none'}"
         # Approved without a source: it was not seen yet, or from where is not known. The first to come is it.

@@ -76,7 +76,7 @@ class Book:
                     firmware=seen.firmware,
                     user_agent=seen.user_agent,
                     side=seen.side.value,
-                    source=seen.source or phone.source,
+                    source=seen.source or (phone.source if phone.side == seen.side else ""),
                     last_seen=seen.at,
                     delivered=seen.delivered or phone.delivered,
                     delivered_at=seen.at if seen.delivered else phone.delivered_at,

@@ -42,7 +42,8 @@ class Connection:
 
 
 class Origins:
-    """`of` gives a connection's true source. `on_trouble` hears when the reason changes why they are not known."""
+    """`of` gives a connection's true source. `on_trouble` hears after each look-up why they are not known, "" when they
+    are. `trouble` is that reason, too."""
 
     def __init__(
         self,
@@ -128,9 +129,8 @@ class Origins:
                 _settle(connection, "" if connection.closed else source or "")
 
     def _say(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            self.trouble = trouble
-            self._on_trouble(trouble)
+        self.trouble = trouble
+        self._on_trouble(trouble)
 
 
 def _settle(connection: Connection, source: str) -> None:

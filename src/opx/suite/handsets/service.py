@@ -43,8 +43,11 @@ CLIENT_AUTHORITY = "handsets-ca.pem"
 """In the certificates' folder: whom handsets' own certificates are of, where the settings ask for them."""
 SPARE_FILES = 256
 """Descriptors beside those of connections."""
-ALARMS = ("phone-guessed", "phone-moved", "phones-unknown", "phones-full", "codes-guessed", "origin-off")
-"""Kinds that this process raises."""
+ALARMS = ("phone-guessed", "phone-moved", "phones-unknown", "phones-full", "codes-guessed")
+"""Kinds that this process raises for what happens."""
+ORIGIN_OFF = "origin-off"
+SETTLE_SECONDS = 60.0
+"""For which true sources must be told again until that alarm is cleared."""
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class HandsetService:
         self.settings = file.settings(SuiteSettings)
         self.clock = clock
         self.book = Book()
+        self._origins_said = ""
         self.rooms = rooms()
         self._running = AsyncExitStack()
 
@@ -105,6 +109,7 @@ class HandsetService:
         stack.push_async_callback(self.origins.stop)
         alarms = AlarmRepository(sites.engine)
         self.alarms = AlarmDesk(alarms, bulletin, ALARMS, handsets.limits.alarm_seconds)
+        self.origin_alarms = AlarmDesk(alarms, bulletin, [ORIGIN_OFF], SETTLE_SECONDS)
         await bulletin.start()
         for room in self.rooms:
             await room.furnish(self.house)
@@ -115,6 +120,8 @@ class HandsetService:
         stack.push_async_callback(self.keeper.stop)
         await self.alarms.start()
         stack.push_async_callback(self.alarms.stop)
+        await self.origin_alarms.start()
+        stack.push_async_callback(self.origin_alarms.stop)
         await self.witness.start()
         stack.push_async_callback(self.witness.stop)
         stack.push_async_callback(self.binder.stop)
@@ -201,11 +208,12 @@ class HandsetService:
         return [origin.address if origin is not None else None for origin in found]
 
     def _say_origins(self, trouble: str) -> None:
-        """It stands as an alarm for as long as it is so, for nothing else shows it."""
-        if trouble:
-            self.alarms.board.raise_("origin-off", "", trouble[:500])
-        else:
-            self.alarms.board.clear("origin-off", "")
+        """It stands as an alarm for as long as it is so, for nothing else shows it. Once is no alarm."""
+        if trouble and trouble == self._origins_said:
+            self.origin_alarms.board.raise_(ORIGIN_OFF, "", trouble[:500])
+        elif not trouble:
+            self.origin_alarms.board.clear(ORIGIN_OFF, "")
+        self._origins_said = trouble
 
     def _site_changed(self, macs: frozenset[str] | None) -> None:
         if macs is None:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from opx.suite.handsets.models import Phone
@@ -18,7 +18,7 @@ _NEW_ALSO = {"certificate_subject": "", "source": "", "version": 1}
 
 
 def values_of(sighting: Sighting) -> dict[str, Any]:
-    """The columns of a sighting. The source stays as it was where this one is not known."""
+    """The columns of a sighting, without the source where it is not known."""
     values: dict[str, Any] = {
         "model": sighting.model[:16],
         "firmware": sighting.firmware[:32],
@@ -57,6 +57,9 @@ async def _update(connection: AsyncConnection, rows: Iterable[tuple[str, dict[st
         alike[tuple(values)].append({"of_mac": mac, **values})
     for names, parameters in alike.items():
         columns: dict[str, Any] = {name: bindparam(name) for name in names if name != "seen_first"}
+        if "side" in names and "source" not in names:
+            # What was known of it stays, unless the phone was at the other side then.
+            columns["source"] = case((Phone.side == bindparam("side"), Phone.source), else_="")
         if "seen_first" in names:
             columns["first_seen"] = func.coalesce(Phone.first_seen, bindparam("seen_first"))
         statement = update(Phone.__table__).where(Phone.mac == bindparam("of_mac")).values(columns)  # type: ignore[arg-type]
