@@ -38,6 +38,18 @@ PAGES = (
     "site-users/import",
     "phones",
     "phones/add",
+    "phones/import",
+    "phones/1400E9123456",
+    "phones/1400E9123456/remove",
+    "keymap-profiles",
+    "keymap-profiles/add",
+    "keymap-profiles/1/edit",
+    "keymap-profiles/1/keys/top",
+    "keymap-profiles/1/uses",
+    "keymap-profiles/1/delete",
+    "configuration-profiles",
+    "configuration-profiles/add",
+    "firmware",
     "audit-log",
 )
 
@@ -74,7 +86,41 @@ def test_stages_1_3_4_and_5_on_both_consoles(
             fingerprint = on_gateway.locator(".fingerprint").inner_text()
             go(on_suite, *BORDER_GATEWAY)
             expect(on_suite.locator(".fingerprint")).to_have_text(fingerprint)
+            phones_profiles_and_firmware(on_suite, suite.url, tmp_path)
             every_page_is_well_made(on_suite, suite.url)
+
+
+def phones_profiles_and_firmware(page: Page, url: str, folder: Path) -> None:
+    """A phone is expected, a keymap has a key, a firmware is sent with a bar that moves and an answer in its place."""
+    page.goto(f"{url}phones/add")
+    page.get_by_label("MAC address").fill("14:00:E9:12:34:56")
+    page.get_by_label("Extension").fill("1002")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_text("Phone 14:00:E9:12:34:56 is expected.")).to_be_visible()
+    page.goto(f"{url}keymap-profiles/add")
+    page.get_by_label("Name").fill("Sales")
+    page.get_by_role("button", name="Add").click()
+    page.get_by_label("Type of key 3").select_option("speeddial")
+    page.get_by_label("Value of key 3").fill("1001")
+    page.get_by_role("button", name="Save these keys").click()
+    expect(page.get_by_text("The keys of Sales are saved.")).to_be_visible()
+    file = folder / "6930.st"
+    page.goto(f"{url}firmware")
+    for content, said in ((b"no version", "expected a version such as"), (b"6.4.0.140-SIP", "is in the library")):
+        file.write_bytes(content + bytes(2_000_000))
+        page.get_by_label("File").set_input_files(file)
+        page.evaluate(WATCH_PROGRESS)
+        page.get_by_role("button", name="Add").click()
+        expect(page.get_by_text(said).first).to_be_visible()
+        assert page.evaluate("window.progressSeen"), said
+    expect(page.get_by_role("row").filter(has_text="6.4.0.140-SIP")).to_contain_text("active")
+
+
+WATCH_PROGRESS = """
+window.progressSeen = false;
+new MutationObserver(() => { window.progressSeen ||= document.querySelector("progress") !== null; })
+  .observe(document.body, { childList: true, subtree: true });
+"""
 
 
 def every_page_is_well_made(page: Page, url: str) -> None:

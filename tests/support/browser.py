@@ -27,7 +27,7 @@ ARGUMENTS = (
 
 UNNAMED = """
 () => [...document.querySelectorAll("main input:not([type=hidden]), main select, main textarea")]
-    .filter((field) => !field.labels.length).map((field) => field.outerHTML)
+    .filter((field) => !field.labels.length && !field.ariaLabel).map((field) => field.outerHTML)
 """
 WITHOUT_CAPTION = """
 () => [...document.querySelectorAll("table")].filter((table) => !table.caption?.textContent.trim()).length
