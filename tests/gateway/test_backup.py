@@ -162,7 +162,7 @@ def test_nothing_is_restored_while_the_gateway_runs(gateway: Gateway, tmp_path: 
     gateway.done("backup", str(tmp_path / "backup"))
     before = gateway.files()
     with listening_socket(gateway.folder / "gateway.sock"):
-        assert "the gateway is running" in gateway.refused("restore", str(tmp_path / "backup"))
+        assert "opx gateway is running" in gateway.refused("restore", str(tmp_path / "backup"))
     assert gateway.files() == before
 
 
@@ -336,7 +336,7 @@ def test_a_restore_to_a_server_that_fails_half_way_leaves_its_rows(
     def copyfile(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("opx.gateway.restore.shutil.copyfile", copyfile)
+    monkeypatch.setattr("opx.store.restore.shutil.copyfile", copyfile)
     gateway.refused("restore", str(tmp_path / "backup"))
 
     assert gateway.content() == before
@@ -356,4 +356,4 @@ def test_a_restore_is_refused_while_a_gateway_elsewhere_is_connected(server: Pos
         finally:
             await repository.close()
 
-    assert "a gateway is connected to it; expected it stopped" in asyncio.run(work())
+    assert "opx gateway is connected to it; expected it stopped" in asyncio.run(work())

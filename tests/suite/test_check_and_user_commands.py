@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from opx.suite.certificates import server_certificate
 from opx.suite.commands import app
 from opx.suite.settings import SuiteSettings
-from opx.suite.sites.records import GatewaySpec
+from opx.suite.sites.records import ExtensionSpec, GatewaySpec
 from support.network import LoopbackNetwork
 from support.suite_store import open_suite, suite_file, with_pbx
 
@@ -69,3 +69,29 @@ def test_a_way_into_the_console_from_its_own_machine(config: Path, loopback: Loo
     listed = run(config, "user", "list")
     assert "rea" in listed and "read-only" in listed and "not chosen yet" in listed
     assert "there is no user ada" in run(config, "user", "link", "ada", status=1)
+
+
+def test_a_suite_is_put_into_one_file_and_back(config: Path, loopback: LoopbackNetwork) -> None:
+    folder, file = config.parent, config.parent / "kept.opx"
+    asyncio.run(with_site(folder, loopback.at("20.10")))
+    authority = (folder / "suite-certificates" / "ca.pem").read_bytes()
+    assert "rows of revision" in run(config, "backup", str(file))
+    asyncio.run(with_another_extension(folder))
+    (folder / "suite-certificates" / "ca.pem").write_bytes(b"")
+
+    said = run(config, "restore", str(file))
+
+    assert "1 SIP extensions, 0 phones" in said and "what was there before" in said
+    assert (folder / "suite-certificates" / "ca.pem").read_bytes() == authority
+    assert asyncio.run(numbers(folder)) == ["1001"]
+    assert "is there already" in run(config, "backup", str(file), status=1)
+
+
+async def with_another_extension(folder: Path) -> None:
+    async with open_suite(folder) as sites:
+        await sites.add_extension(ExtensionSpec(1, "1002"))
+
+
+async def numbers(folder: Path) -> list[str]:
+    async with open_suite(folder) as sites:
+        return [extension.number for extension in (await sites.extensions())[0]]

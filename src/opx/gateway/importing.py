@@ -9,8 +9,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from opx.config import ConfigError, Settings, line_of, load_settings
-from opx.gateway.passwords import read_password, weakness_of
+from opx.gateway.passwords import weakness_of
 from opx.gateway.repository import BatchError, DeviceSpec, IcpSpec, NodeAddress, Repository, RepositoryError
+from opx.password_files import read_password
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from opx.suite.settings import SuiteSettings
 from opx.suite.sites.repository import SiteRepository
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-_KEY_PROBE = "setting:key"
+KEY_PROBE = "setting:key"
 """Context of a sealed value that tells at the start whether the key file is this database's."""
 
 
@@ -37,6 +37,6 @@ async def check_key(engine: AsyncEngine, sealer: Sealer) -> None:
     async with async_sessionmaker(engine).begin() as session:
         probe = await session.get(Setting, "key")
         if probe is None:
-            session.add(Setting(key="key", value=sealer.seal("opx", _KEY_PROBE).hex()))
+            session.add(Setting(key="key", value=sealer.seal("opx", KEY_PROBE).hex()))
         else:
-            sealer.open(bytes.fromhex(probe.value), _KEY_PROBE)
+            sealer.open(bytes.fromhex(probe.value), KEY_PROBE)

@@ -10,9 +10,10 @@ import typer
 
 from opx.commandline import print_table
 from opx.gateway.commands.common import CONFIG, ConfigOption, settings_of, tell_gateway, with_repository
-from opx.gateway.passwords import made_up_password, read_password, weakness_of
+from opx.gateway.passwords import made_up_password, weakness_of
 from opx.gateway.repository import DeviceSpec, Repository, RepositoryError
 from opx.gateway.settings import GatewaySettings
+from opx.password_files import read_password
 
 device_app = typer.Typer(no_args_is_help=True, help="The SIP devices of the set side.")
 

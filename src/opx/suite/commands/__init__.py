@@ -5,6 +5,7 @@ import typer
 from opx.config import SettingsFile
 from opx.kept.keeper import KeptProcess
 from opx.program import log_to_stderr, owner_errors, run_service
+from opx.suite.commands.backups import backup_command, restore_command
 from opx.suite.commands.checks import check_command
 from opx.suite.commands.common import CONFIG, ConfigOption
 from opx.suite.commands.extensions import extension_app
@@ -32,6 +33,8 @@ app.add_typer(extension_app, name="extension")
 app.add_typer(phone_app, name="phone")
 app.add_typer(user_app, name="user")
 app.command("check")(check_command)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
 app.add_typer(firmware_app, name="firmware")
 
 

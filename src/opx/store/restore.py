@@ -8,17 +8,15 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 
 from opx.config import SettingsFile
-from opx.gateway.backup import CERTIFICATES, CHAIN, CHAIN_KEY, IMPORT, KEY, ROWS, SETTINGS, back_up
-from opx.gateway.repository import MIGRATIONS, check_key
-from opx.gateway.settings import GatewaySettings
 from opx.store.archive import ArchiveError, Manifest, read_archive
+from opx.store.backup import CERTIFICATES, ROWS, SETTINGS, Holdings, back_up
 from opx.store.engine import is_new, open_engine
 from opx.store.migrations import migrate, migrate_to
 from opx.store.place import Place
@@ -36,101 +34,113 @@ class Restored:
 
     made_at: str
     version: str
-    icps: int
-    devices: int
+    counts: tuple[int, ...]
+    """Rows of the tables that its holdings count."""
     aside: tuple[Path, ...]
 
 
-async def restore(archive: Path, config: Path, passphrase: str | None, *, take_settings: bool = False) -> Restored:
-    """Put back all that `archive` holds, to where the settings say; the gateway must not run.
+async def restore(
+    archive: Path,
+    config: Path,
+    passphrase: str | None,
+    program: str,
+    holdings_of: Callable[[SettingsFile], Holdings],
+    *,
+    take_settings: bool = False,
+) -> Restored:
+    """Put back all that `archive` holds, to where the settings say; the program must not run.
 
-    A settings file that is there stays, so that a gateway can move to another database or address by its backup, unless
+    A settings file that is there stays, so that a program can move to another database or address by its backup, unless
     `take_settings`. RestoreError, ArchiveError, SecretsError, DatabaseTooNew, ConfigError or OSError, and nothing is
     changed.
     """
     with tempfile.TemporaryDirectory(prefix=".opx-restore-", dir=config.absolute().parent) as name:
         folder = Path(name)
         manifest = await asyncio.to_thread(read_archive, archive, folder, passphrase)
-        if manifest.about.get("program") != "opx gateway":
-            raise ArchiveError(f"{archive} is no backup of a gateway")
+        if manifest.about.get("program") != program:
+            raise ArchiveError(f"{archive} is no backup of {program}")
         take_settings = take_settings or not config.exists()
         source = SettingsFile.read(folder / SETTINGS if take_settings else config)
-        settings = SettingsFile(config.absolute(), source.text).settings(GatewaySettings)
-        refuse_while_running(settings)
+        holdings = holdings_of(SettingsFile(config.absolute(), source.text))
+        refuse_while_running(holdings)
         swap = Swap(f".before-restore-{datetime.datetime.now():%Y%m%dT%H%M%S}")
         try:
-            if settings.database_place.server is None:
-                counts = await _to_file(settings, manifest, folder, swap)
-                swap.files(folder, _targets(settings, config, manifest, take_settings))
+            targets = _targets(holdings, config, manifest, take_settings)
+            if holdings.place.server is None:
+                counts = await _to_file(holdings, manifest, folder, swap)
+                swap.files(folder, targets)
             else:
-                counts = await _to_server(settings, config, manifest, folder, swap, take_settings)
+                counts = await _to_server(holdings, config, manifest, folder, swap, targets)
         except RowsError as error:
             swap.undo()
             raise RestoreError(f"{archive}: {error}") from None
         except BaseException:
             swap.undo()
             raise
-    return Restored(str(manifest.about["made_at"]), str(manifest.about["version"]), *counts, tuple(swap.aside))
+    return Restored(str(manifest.about["made_at"]), str(manifest.about["version"]), counts, tuple(swap.aside))
 
 
-def refuse_while_running(settings: GatewaySettings) -> None:
-    """RestoreError when a gateway answers on the control socket."""
+def refuse_while_running(holdings: Holdings) -> None:
+    """RestoreError when the program answers on its socket."""
     with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(str(settings.control_socket)) == 0:
-            raise RestoreError(f"the gateway is running ({settings.control_socket}); expected it stopped")
+        if probe.connect_ex(str(holdings.socket)) == 0:
+            raise RestoreError(f"{holdings.program} is running ({holdings.socket}); expected it stopped")
 
 
-def _targets(settings: GatewaySettings, config: Path, manifest: Manifest, take_settings: bool) -> dict[str, Path]:
+def _targets(holdings: Holdings, config: Path, manifest: Manifest, take_settings: bool) -> dict[str, Path]:
     """Where each file of the archive belongs."""
-    certificates = settings.certificates
-    places = {KEY: settings.key_file, IMPORT: settings.import_file, CHAIN: certificates.chain}
-    places |= {CHAIN_KEY: certificates.key, SETTINGS: config if take_settings else None}
+    places = {**holdings.files, holdings.key_name: holdings.key_file, SETTINGS: config if take_settings else None}
     places |= {
-        name: certificates.folder / name.removeprefix(CERTIFICATES)
+        name: holdings.certificates / name.removeprefix(CERTIFICATES)
         for name in manifest.files
         if name.startswith(CERTIFICATES)
     }
     return {name: place for name, place in places.items() if place is not None and name in manifest.files}
 
 
-async def _to_file(settings: GatewaySettings, manifest: Manifest, folder: Path, swap: "Swap") -> tuple[int, int]:
+async def _to_file(holdings: Holdings, manifest: Manifest, folder: Path, swap: "Swap") -> tuple[int, ...]:
     """The new database is made apart and put in the place of the old one."""
-    made, target = folder / "new.db", settings.database_place.file
+    made, target = folder / "new.db", holdings.place.file
     assert target is not None
     engine = open_engine(Place(file=made))
     try:
         async with engine.begin() as connection:
-            counts = await connection.run_sync(_fill, manifest, folder)
-        await migrate(engine, MIGRATIONS)
+            counts = await connection.run_sync(_fill, holdings, manifest, folder)
+        await migrate(engine, holdings.migrations)
     finally:
         await engine.dispose()
     for ending in ("-wal", "-shm"):
         swap.take_away(target.with_name(target.name + ending))
     swap.put(made, target)
-    _drop_spool(settings, swap)
+    _drop_leftovers(holdings, swap)
     return counts
 
 
 async def _to_server(
-    settings: GatewaySettings, config: Path, manifest: Manifest, folder: Path, swap: "Swap", take_settings: bool
-) -> tuple[int, int]:
+    holdings: Holdings,
+    config: Path,
+    manifest: Manifest,
+    folder: Path,
+    swap: "Swap",
+    targets: dict[str, Path],
+) -> tuple[int, ...]:
     """One transaction, committed when the files stand in their places. The rows there were are backed up before."""
-    engine = open_engine(settings.database_place)
+    engine = open_engine(holdings.place)
     try:
-        if not await is_new(settings.database_place) and settings.key_file.exists():
+        if not await is_new(holdings.place) and holdings.key_file.exists():
             kept = config.absolute().with_name(f"database{swap.ending}")
-            await back_up(settings, config if config.exists() else folder / SETTINGS, kept, None)
+            await back_up(holdings, config if config.exists() else folder / SETTINGS, kept, None)
             swap.keep(kept)
         async with engine.begin() as connection:
             others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = "
             count = await connection.scalar(text(f"{others} current_setting('application_name') AND pid <> {_OWN}"))
             if count:
-                raise RestoreError(f"{settings.database_place}: a gateway is connected to it; expected it stopped")
+                raise RestoreError(f"{holdings.place}: {holdings.program} is connected to it; expected it stopped")
             await connection.run_sync(drop_all)
-            counts = await connection.run_sync(_fill, manifest, folder)
-            await connection.run_sync(migrate_to, MIGRATIONS, "head")
-            swap.files(folder, _targets(settings, config, manifest, take_settings))
-            _drop_spool(settings, swap)
+            counts = await connection.run_sync(_fill, holdings, manifest, folder)
+            await connection.run_sync(migrate_to, holdings.migrations, "head")
+            swap.files(folder, targets)
+            _drop_leftovers(holdings, swap)
     finally:
         await engine.dispose()
     return counts
@@ -139,29 +149,23 @@ async def _to_server(
 _OWN = "pg_backend_pid()"
 
 
-def _fill(connection: Connection, manifest: Manifest, folder: Path) -> tuple[int, int]:
-    """Tables of the backup's release with its rows; how many ICPs and devices. Checks that the key is theirs."""
-    migrate_to(connection, MIGRATIONS, str(manifest.about["revision"]))
+def _fill(connection: Connection, holdings: Holdings, manifest: Manifest, folder: Path) -> tuple[int, ...]:
+    """Tables of the backup's release with its rows; how many there are of what is counted. Checks the key."""
+    migrate_to(connection, holdings.migrations, str(manifest.about["revision"]))
     with (folder / ROWS).open(encoding="utf-8") as lines:
         count = load(connection, lines)
     if count != manifest.about["rows"]:
         raise RowsError(f"{count} rows, where {manifest.about['rows']} are expected")
     set_sequences(connection, {str(name): int(number) for name, number in manifest.about["sequences"].items()})
-    check_key(connection, Sealer(load_key(folder / KEY, create=False)))
-    icps, devices = (connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() for table in _COUNTED)
-    return icps, devices
+    holdings.check_key(connection, Sealer(load_key(folder / holdings.key_name, create=False)))
+    counts = (connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() for table in holdings.counted)
+    return tuple(counts)
 
 
-_COUNTED = ("icp", "device")
-
-
-def _drop_spool(settings: GatewaySettings, swap: "Swap") -> None:
-    """What a gateway had not written of the database that was there is none of the restored one's."""
-    spool = settings.spool_path
-    if spool.parent.is_dir():
-        for path in spool.parent.iterdir():
-            if path.name.startswith(f"{spool.name}.") and path.name.removeprefix(f"{spool.name}.").isdigit():
-                swap.take_away(path)
+def _drop_leftovers(holdings: Holdings, swap: "Swap") -> None:
+    """What belongs to the database that was there is none of the restored one's."""
+    for path in holdings.leftovers():
+        swap.take_away(path)
 
 
 class Swap:
