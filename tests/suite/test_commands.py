@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 from opx.suite.commands import app
 from opx.suite.handsets.repository import PhoneRepository
+from opx.suite.provisioning.records import Provisioned, ProvisionState, Run
+from opx.suite.provisioning.repository import ProvisioningRepository
 from opx.suite.sites.repository import ExtensionQuery, SiteRepository
 from support.suite_store import WRONG_NAME, open_suite, read, suite_file, with_pbx
 
@@ -115,3 +117,24 @@ def test_what_the_gateway_shows_cannot_be_seen_when_it_is_not_there(config: Path
     assert refused.exit_code == 1
     assert "did not answer at 127.255.255.1, port 8443" in refused.output
     assert "127.255.255.1:8443" in suite(config, "gateway", "show").output
+
+
+def test_how_far_the_gateway_agrees_is_shown_with_the_reasons(config: Path, tmp_path: Path) -> None:
+    async def prepare(sites: SiteRepository) -> None:
+        await with_pbx(sites, "1001", "1002")
+        ids = [extension.id for extension in (await sites.extensions())[0]]
+        await sites.tick(ids, True)
+        kept = ProvisioningRepository(sites.engine)
+        async with sites.engine.begin() as connection:
+            await kept.save_in(connection, [Provisioned(ids[0], "1001", ProvisionState.FAILED, "no such ICP")])
+        await kept.save_run(Run("no-token", "there is no access token", token_note="the access token ends in 9 days"))
+
+    stored(tmp_path, prepare)
+    off = suite(config, "provisioning", "show")
+    assert off.exit_code == 0 and "kept by hand" in off.output and "no such ICP" not in off.output
+    suite(config, "gateway", "set", "192.168.20.1", "--rest-api")
+    shown = suite(config, "provisioning", "show")
+    assert shown.exit_code == 1
+    for text in ("Waiting to be written", "no such ICP", "nothing is provisioned: there is no access token", "9 days"):
+        assert text in shown.output, text
+    assert "no suite is running here" in suite(config, "provisioning", "now").output

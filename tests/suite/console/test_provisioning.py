@@ -77,6 +77,7 @@ async def test_work_trouble_and_the_token_are_told(tmp_path: Path) -> None:
         await suite.sites.gateway.save(GatewaySpec("192.168.20.1", rest_api=False))
         await visitor.get(PAGE)
         assert "kept by hand" in visitor.text and "Try again now" not in visitor.text
+        assert NO_ICP not in visitor.text and "1099" in visitor.text
 
 
 async def test_try_again_now_asks_for_all_or_for_one_and_only_for_who_may(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from opx.suite.commands.extensions import extension_app
 from opx.suite.commands.firmware import firmware_app
 from opx.suite.commands.gateway import gateway_app
 from opx.suite.commands.phones import phone_app
+from opx.suite.commands.provisioning import provisioning_app
 from opx.suite.commands.sites import location_app, node_app, pbx_app
 from opx.suite.commands.users import user_app
 from opx.suite.service import SuiteService
@@ -30,6 +31,7 @@ app.add_typer(pbx_app, name="pbx")
 app.add_typer(node_app, name="node")
 app.add_typer(location_app, name="location")
 app.add_typer(extension_app, name="extension")
+app.add_typer(provisioning_app, name="provisioning")
 app.add_typer(phone_app, name="phone")
 app.add_typer(user_app, name="user")
 app.command("check")(check_command)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from opx.suite.console.desk import Desk
 from opx.suite.console.pbx_menu import PHONE_SYSTEMS
 from opx.suite.provisioning.concerns import PAGE
-from opx.suite.provisioning.records import ProvisionState, Run
+from opx.suite.provisioning.records import ProvisionState, Run, amiss
 from opx.suite.timeline import GATEWAY
 from opx.suite.topics import PROVISION_NOW
 from opx.web.forms import Form
@@ -16,7 +16,7 @@ from opx.web.pages import MenuEntry, Room
 
 EVENTS = 50
 """Entries of the gateway's timeline that the page shows."""
-LISTED = (ProvisionState.FAILED, ProvisionState.REMOVING, ProvisionState.PENDING, ProvisionState.LEFT)
+LISTED = amiss(True)
 """What the table can hold; the others are as they should be, and on the pages of their PBXs."""
 STATES = [state.value for state in LISTED]
 KINDS = {
@@ -37,9 +37,9 @@ def provisioning_room(desk: Desk) -> Room:
     async def provisioning_page(request: Request) -> Response:
         query = ListQuery.read(PAGE, request.query_params, ("number",), {"state": STATES})
         chosen = query.filter("state")
-        states = [ProvisionState(chosen)] if chosen else list(LISTED)
-        rows, total = await kept.listed(states, query.size, query.offset, query.search)
         run, gateway = await kept.run(), await desk.sites.gateway.read()
+        states = [state for state in amiss(gateway.rest_api) if chosen in ("", state.value)]
+        rows, total = await kept.listed(states, query.size, query.offset, query.search)
         return desk.console.shell.page(
             request,
             "provisioning.html",

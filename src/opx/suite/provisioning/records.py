@@ -35,6 +35,12 @@ _LABELS = {
 }
 
 
+def amiss(rest_api: bool) -> tuple[ProvisionState, ...]:
+    """The states of which an administrator wants to know the reason."""
+    ended = (ProvisionState.REMOVING, ProvisionState.LEFT)
+    return (ProvisionState.FAILED, ProvisionState.PENDING, *ended) if rest_api else ended
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """One extension's, for pages. `device_id` is the gateway's id, None when it has none that is known.
