@@ -75,6 +75,9 @@ async def test_a_phone_in_a_call_counts_as_busy_until_it_tells_the_end() -> None
     await rig.tell("disconnected")
     assert not rig.calls.busy(MAC)
     await rig.tell("incoming")
+    await rig.tell("registered")
+    assert not rig.calls.busy(MAC)
+    await rig.tell("incoming")
     rig.now += LONGEST_CALL
     assert not rig.calls.busy(MAC)
 

@@ -29,7 +29,8 @@ EVENTS = (
     "startup", "registered", "registration-event", "incoming", "outgoing", "connected", "disconnected", "poll",
 )  # fmt: skip
 _BUSY = frozenset({"incoming", "outgoing", "connected"})
-_FREE = frozenset({"disconnected", "startup"})
+_FREE = frozenset({"disconnected", "startup", "registered"})
+"""A phone registers for the first time when it starts, and then is in no call."""
 _SILENT = frozenset({"poll"})
 """Told of often, and worth nothing on a timeline."""
 

@@ -10,13 +10,13 @@ from opx.suite.phone_pages.desk import DIRECTORY_FILE, XML
 
 POLL_SECONDS = 1800
 """Between two polls: they tell that a phone is there."""
+# Each is a request of its own, over a connection of its own, of thousands of phones that start together: that a phone
+# starts its files tell already, and that a call is answered changes nothing here. A profile may add those.
 _ACTIONS = (
-    ("startup", "startup"),
     ("registered", "registered"),
     ("registration event", "registration-event?state=$$REGISTRATIONSTATE$$&code=$$REGISTRATIONCODE$$"),
     ("incoming", "incoming?number=$$REMOTENUMBER$$"),
     ("outgoing", "outgoing?number=$$REMOTENUMBER$$"),
-    ("connected", "connected"),
     ("disconnected", "disconnected?duration=$$CALLDURATION$$"),
     ("poll", "poll"),
 )
