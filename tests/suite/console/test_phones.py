@@ -168,6 +168,8 @@ async def test_phones_are_entered_before_they_are_seen(tmp_path: Path) -> None:
         assert set(found) == {MAC, OTHER}
         assert found[MAC].extension_id is None and found[OTHER].extension_id is not None
         form = {name: value for name, value in visitor.form("/phones/import").items() if isinstance(value, str)}
+        await visitor.send("/phones/import", csv=f"14:00:e9:00:00:02;1002\n{OTHER};1002\n14:00:e9:00:00:03;1002\n")
+        assert f"line 1: 1002 is the extension of phone {OTHER} already; line 3: 1002 is" in visitor.text
         file = {"file": ("phones.csv", "\ufeff1400E9000001,1001\n".encode(), "text/csv")}
         answer = await visitor.client.post("/phones/import", data=form | {"csv": ""}, files=file)
         assert answer.status_code == 303

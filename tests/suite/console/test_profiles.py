@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from opx.suite.handsets.keys import Key
+from opx.suite.handsets.repository import PhoneRepository
 from opx.suite.profiles.records import ProfileKind, Scope, Use
 from opx.suite.profiles.repository import ProfileRepository
 from opx.web.accounts import Role
@@ -30,9 +31,12 @@ async def test_a_keymap_is_made_filled_and_given_to_models(tmp_path: Path) -> No
             Key("top", 3, "speeddial", "100", "Desk"),
             Key("top", 5, "blf", "1002", "", 1, ("idle", "busy"), True),
         )
+        phones = PhoneRepository(suite.sites.engine, suite.sites.sealer)
+        await phones.add("1400E9123456")
+        await phones.give_profiles("1400E9123456", None, 1)
         await visitor.get("/keymap-profiles/1/uses")
         await visitor.send("/keymap-profiles/1/uses", default="yes", models=["6930", "6940"], extensions="1500")
-        assert "default, 6930, 6940, hot desk 1500" in visitor.text
+        assert "default, 6930, 6940, hot desk 1500, 1 handset" in visitor.text
         await visitor.get("/keymap-profiles/1/uses")
         form = visitor.form("/keymap-profiles/1/uses")
         assert (form["default"], form["models"], form["extensions"]) == ("yes", ["6930", "6940"], "1500")

@@ -1,7 +1,5 @@
 """Configuration > Keymap Profiles and Configuration Profiles: what handsets are given, and which ones."""
 
-from collections import Counter
-
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from opx.suite.console.desk import Desk
@@ -15,7 +13,6 @@ from opx.suite.console.profile_forms import (
     spec_of,
 )
 from opx.suite.handsets.catalogue import MODELS
-from opx.suite.handsets.repository import PhoneRepository
 from opx.suite.profiles.records import ProfileKind, ProfileRecord, Scope
 from opx.suite.profiles.repository import ProfileRepository
 from opx.suite.sites.records import Conflict, Missing, SiteError
@@ -60,7 +57,6 @@ class _Pages:
         self.desk = desk
         self.page = page
         self.repository = ProfileRepository(desk.sites.engine)
-        self._phones = PhoneRepository(desk.sites.engine, desk.sites.sealer)
 
     def add_to(self, router: APIRouter) -> None:
         path = self.page.path
@@ -191,12 +187,8 @@ class _Pages:
         for use in sorted(uses, key=lambda use: (list(Scope).index(use.scope), use.target)):
             said = {Scope.DEFAULT: "default", Scope.MODEL: use.target}.get(use.scope)
             users.setdefault(use.profile_id, []).append(said or f"hot desk {numbers.get(use.target, 'gone')}")
-        keymap = self.page.kind is ProfileKind.KEYMAP
-        phones = await self._phones.all()
-        own = Counter(phone.keymap_profile_id if keymap else phone.configuration_profile_id for phone in phones)
-        for profile_id, number in own.items():
-            if profile_id is not None:
-                users.setdefault(profile_id, []).append(f"{number} handset{'s' if number > 1 else ''}")
+        for profile_id, number in (await self.repository.handsets(self.page.kind)).items():
+            users.setdefault(profile_id, []).append(f"{number} handset{'s' if number > 1 else ''}")
         return users
 
     async def _numbered(self, targets: list[str]) -> list[tuple[str, str]]:

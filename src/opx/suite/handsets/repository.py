@@ -15,7 +15,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from opx.store.engine import for_reading
 from opx.store.notices import AnnouncingSession
 from opx.store.secrets import Sealer
-from opx.suite.handsets import codes, sightings
+from opx.suite.handsets import codes, entering, sightings
 from opx.suite.handsets.models import OneTimeCode, Phone
 from opx.suite.handsets.records import (
     ADMIN_PASSWORD_DIGITS,
@@ -128,19 +128,7 @@ class PhoneRepository:
         results: list[str] = []
         for step in range(0, len(wishes), ENTERED_AT_ONCE):
             async with self._writing() as session:
-                for mac, model, extension_id in wishes[step : step + ENTERED_AT_ONCE]:
-                    row = await session.get(Phone, mac)
-                    try:
-                        await _check_assignable(session, mac, extension_id)
-                    except SiteError as error:
-                        results.append(str(error))
-                        continue
-                    if row is None:
-                        row = Phone(mac=mac, model=model)
-                        session.add(row)
-                    row.extension_id = extension_id
-                    await session.flush()
-                    results.append("")
+                results += await entering.enter(session, wishes[step : step + ENTERED_AT_ONCE])
         return results
 
     async def approve(
@@ -371,19 +359,12 @@ async def _extension(session: AsyncSession, extension_id: int) -> SipExtension:
 
 
 async def _assign(session: AsyncSession, row: Phone, extension_id: int | None) -> None:
-    await _check_assignable(session, row.mac, extension_id)
-    row.extension_id = extension_id
-
-
-async def _check_assignable(session: AsyncSession, mac: str, extension_id: int | None) -> None:
-    """SiteError when the extension cannot be this phone's."""
     if extension_id is not None:
         extension = await _extension(session, extension_id)
-        if extension.hot_desk:
-            raise SiteError(f"{extension.number} is a hot desk extension; log in to it at the phone", "extension_id")
         other = await session.scalar(select(Phone.mac).where(Phone.extension_id == extension_id))
-        if other is not None and other != mac:
-            raise SiteError(f"{extension.number} is the extension of phone {other} already", "extension_id")
+        if problem := entering.obstacle(extension, row.mac, other):
+            raise SiteError(problem, "extension_id")
+    row.extension_id = extension_id
 
 
 async def _leave(session: AsyncSession, row: Phone, extension_id: int) -> str:

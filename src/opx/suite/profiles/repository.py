@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
@@ -78,6 +78,13 @@ class ProfileRepository:
         async with self._reading() as session:
             rows = await session.scalars(select(ProfileUse))
             return [Use(ProfileKind(row.kind), Scope(row.scope), row.target, row.profile_id) for row in rows]
+
+    async def handsets(self, kind: ProfileKind) -> dict[int, int]:
+        """How many single handsets have each profile of a kind."""
+        column = Phone.keymap_profile_id if kind is ProfileKind.KEYMAP else Phone.configuration_profile_id
+        query = select(column, func.count()).where(column.is_not(None)).group_by(column)
+        async with self._reading() as session:
+            return {row[0]: row[1] for row in await session.execute(query) if row[0] is not None}
 
     async def use(self, kind: ProfileKind, scope: Scope, target: str, profile_id: int | None) -> None:
         """Give a profile to the default, to a model, or to an extension; None takes it away. Missing, SiteError."""
