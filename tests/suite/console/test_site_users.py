@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from opx.suite.console.service import ConsoleService
+from opx.suite.users.csv_file import MAX_PASSWORDS, UsersCsvError, parse
 from opx.suite.users.records import Role, UserSpec
 from opx.suite.users.repository import UserRepository
 from support.console import Visitor, signed_in
@@ -159,3 +160,10 @@ async def test_mistakes_of_a_file_are_named_with_their_lines(tmp_path: Path) -> 
         for text, said in FILE_MISTAKES:
             await take(visitor, text)
             assert visitor.page.status_code == 422 and said in visitor.text, text
+
+
+def test_a_file_with_more_passwords_than_can_be_waited_for_is_refused() -> None:
+    lines = [f"user-{number},{SECRET}" for number in range(MAX_PASSWORDS + 1)]
+    with pytest.raises(UsersCsvError, match="at most 200 passwords"):
+        parse("\n".join(["user name,password", *lines]).encode())
+    assert len(parse("\n".join(["user name,password", *lines[1:]]).encode())) == MAX_PASSWORDS

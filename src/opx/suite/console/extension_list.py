@@ -24,7 +24,9 @@ USES = {
     "obstructed": "Cannot yet",
     "gone": "Gone from the PBX",
 }
-STATES = {"": "Any state", **{state.value: state.label for state in ProvisionState}}
+STORED = [state for state in ProvisionState if state is not ProvisionState.BY_HAND]
+"""What can be looked for; "by hand" is what others are called while the Rest API is off."""
+STATES = {"": "Any state", **{state.value: state.label for state in STORED}}
 FILTERS = {name: tuple(filter(None, values)) for name, values in (("kind", KINDS), ("use", USES), ("state", STATES))}
 STATE_KINDS = {
     ProvisionState.PENDING: "warn",
