@@ -30,6 +30,8 @@ from support.whole_site import WholeSite
 
 SIZES = (1000, 5000)
 QUICK_SIZES = (100, 300)
+SHOWN = 10
+"""Reasons of a kind that are printed."""
 LIMIT = 900.0
 """Seconds that a fleet may take to come back; beyond, the run has failed."""
 
@@ -57,6 +59,13 @@ class Comeback:
         tally = self.report["tally"]
         assert isinstance(tally, dict)
         return int(tally[name])
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why requests got no answer."""
+        tally = self.report["tally"]
+        assert isinstance(tally, dict)
+        return dict(tally["reasons"])
 
 
 def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = print) -> int:
@@ -137,7 +146,10 @@ def _line(one: Comeback) -> str:
     )
     troubles = one.report["troubles"]
     assert isinstance(troubles, dict)
-    return "\n  ".join([text, *(f"{count} phones: {trouble}" for trouble, count in list(troubles.items())[:10])])
+    lines = [text, *(f"{count} phones: {trouble}" for trouble, count in list(troubles.items())[:SHOWN])]
+    reasons = one.reasons
+    lines += [f"{reasons[reason]} requests: {reason}" for reason in sorted(reasons, key=reasons.__getitem__)[-SHOWN:]]
+    return "\n  ".join(lines)
 
 
 def report(came_back: Sequence[Comeback]) -> list[str]:

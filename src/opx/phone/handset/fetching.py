@@ -6,10 +6,10 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from opx.phone.handset import tftp
-from opx.phone.handset.http import Answer, AnswerReader, HttpError, Url, authorization, request
+from opx.phone.handset.connection import Connection
+from opx.phone.handset.http import Answer, HttpError, Url, authorization, request
 from opx.phone.handset.trust import Trust, context
 from opx.sip.digest import DigestClient
 
@@ -28,6 +28,13 @@ class Tally:
     """Requests that got no answer."""
     busy: int = 0
     """Answers that said: not now."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why requests got no answer."""
+
+    def fail(self, error: HttpError) -> HttpError:
+        self.failed += 1
+        self.reasons[str(error)] = self.reasons.get(str(error), 0) + 1
+        return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Client:
         self.tally = tally or Tally()
         self._local = local
         self._manner = manner
-        self._kept: _Connection | None = None
+        self._kept: Connection | None = None
 
     async def get(self, url: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
         """One GET, with an answer to a challenge where credentials are at hand. HttpError, ValueError for a bad URL."""
@@ -76,11 +83,9 @@ class Client:
         except tftp.TftpError as error:
             if error.code == tftp.NOT_FOUND:
                 return Answer(404)
-            self.tally.failed += 1
-            raise
+            raise self.tally.fail(error) from None
         except OSError as error:
-            self.tally.failed += 1
-            raise HttpError(f"cannot be reached: {error}") from None
+            raise self.tally.fail(HttpError(f"cannot be reached: {error.strerror or error}")) from None
 
     def close(self) -> None:
         if self._kept is not None:
@@ -99,25 +104,21 @@ class Client:
                 except BaseException:
                     connection.close()
                     raise
-        except HttpError:
-            self.tally.failed += 1
-            raise
+        except HttpError as error:
+            raise self.tally.fail(error) from None
         except TimeoutError:
-            self.tally.failed += 1
-            raise HttpError("no answer in time") from None
+            raise self.tally.fail(HttpError("no answer in time")) from None
         except ssl.SSLError as error:
-            self.tally.failed += 1
-            raise HttpError(f"TLS: {error.reason or error}") from None
+            raise self.tally.fail(HttpError(f"TLS: {error.reason or error}")) from None
         except OSError as error:
-            self.tally.failed += 1
-            raise HttpError(f"cannot be reached: {error}") from None
+            raise self.tally.fail(HttpError(f"cannot be reached: {error.strerror or error}")) from None
         if keep and connection.open and (self._manner.keep_alive or answer.status == 401):
             self._kept = connection
         else:
             connection.close()
         return answer
 
-    def _take_kept(self, url: Url) -> _Connection | None:
+    def _take_kept(self, url: Url) -> Connection | None:
         kept, self._kept = self._kept, None
         if kept is None:
             return None
@@ -126,82 +127,15 @@ class Client:
         kept.close()
         return None
 
-    async def _connect(self, url: Url) -> _Connection:
+    async def _connect(self, url: Url) -> Connection:
         loop = asyncio.get_running_loop()
         self.tally.connections += 1
-        secure = context(self.trust) if url.scheme == "https" else None
-        connection = _Connection((url.scheme, url.host, url.port), self.trust)
-        await loop.create_connection(
-            lambda: connection,
-            url.host,
-            url.port,
-            ssl=secure,
-            server_hostname=url.host if secure is not None else None,
-            local_addr=(self._local, 0),
-            ssl_handshake_timeout=self._manner.timeout if secure is not None else None,
-        )
+        connection = Connection((url.scheme, url.host, url.port), self.trust)
+        await loop.create_connection(lambda: connection, url.host, url.port, local_addr=(self._local, 0))
+        if url.scheme == "https":
+            try:
+                await connection.secure(context(self.trust))
+            except BaseException:
+                connection.close()
+                raise
         return connection
-
-
-@dataclass(eq=False)
-class _Connection(asyncio.Protocol):
-    to: tuple[str, str, int]
-    trust: Trust
-    _transport: asyncio.Transport | None = None
-    _reader: AnswerReader | None = None
-    _waiting: asyncio.Future[None] | None = field(default=None)
-
-    @property
-    def open(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
-
-    async def ask(self, data: bytes) -> Answer:
-        if self._transport is None or self._transport.is_closing():
-            raise HttpError("the connection was closed")
-        self._reader = reader = AnswerReader()
-        self._waiting = asyncio.get_running_loop().create_future()
-        self._transport.write(data)
-        await self._waiting
-        if not reader.keeps_alive:
-            self.close()
-        return reader.answer
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    # --- what the loop calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none of asyncio's classes, and do what they say.
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self._reader is None:
-            return
-        try:
-            self._reader.feed(data)
-        except HttpError as error:
-            self._finish(error)
-            return
-        if self._reader.done:
-            self._finish(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if self._waiting is None or self._waiting.done() or self._reader is None:
-            return
-        try:
-            self._reader.end()
-        except HttpError as error:
-            self._finish(error)
-        else:
-            self._finish(None)
-
-    def _finish(self, error: HttpError | None) -> None:
-        if self._waiting is None or self._waiting.done():
-            return
-        if error is None:
-            self._waiting.set_result(None)
-        else:
-            self._waiting.set_exception(error)
