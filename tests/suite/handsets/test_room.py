@@ -83,3 +83,11 @@ async def test_what_is_told_of_a_connection_that_has_ended_meanwhile_is_not_beli
     found = [*await asyncio.gather(origins.of(ended), origins.of(lasting))]
     assert found == ["", "198.51.100.99"]
     await origins.stop()
+
+
+def test_a_seat_is_wanted_while_there_is_no_room() -> None:
+    admission = Admission(HandsetLimits(connections=2), lambda: GATEWAY)
+    first, second = admission.admit(GATEWAY), admission.admit(GATEWAY)
+    assert first is not None and second is not None and first.wanted
+    second.leave()
+    assert not first.wanted

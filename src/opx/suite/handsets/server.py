@@ -20,9 +20,11 @@ from opx.suite.handsets.settings import HandsetLimits
 
 BACKLOG = 4096
 """Connections that the kernel holds while their handshakes take turns; Linux cuts it to net.core.somaxconn."""
-HANDSHAKE_SECONDS = 20.0
+HANDSHAKE_SECONDS = 30.0
 """For a TLS handshake. When 5,000 phones come together, the last ones wait for those before them."""
 KEEP_ALIVE_SECONDS = 10
+PRESSED_SECONDS = 1
+"""How long an idle connection is kept while others wait: enough for the answer to a challenge."""
 STOP_SECONDS = 2.0
 ACCEPT_AGAIN_SECONDS = 1.0
 """After the machine had no file descriptor left, as it is after any other failure."""
@@ -59,7 +61,7 @@ class Admission:
         self.open += 1
         self._of[host] += 1
         self._look()
-        return Seat(lambda: self._left(host))
+        return Seat(lambda: self._left(host), lambda: not self._room.is_set())
 
     def _left(self, host: str) -> None:
         self.open -= 1
@@ -76,10 +78,15 @@ class Admission:
 
 
 class Seat:
-    """One connection's place, from its first packet on; to be left once."""
+    """One connection's place, from its first packet on; to be left once. `wanted`: others wait for it."""
 
-    def __init__(self, left: Callable[[], None]) -> None:
+    def __init__(self, left: Callable[[], None], wanted: Callable[[], bool]) -> None:
         self._left: Callable[[], None] | None = left
+        self._wanted = wanted
+
+    @property
+    def wanted(self) -> bool:
+        return self._wanted()
 
     def leave(self) -> None:
         left, self._left = self._left, None
@@ -129,6 +136,7 @@ class HandsetProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._settle()
         self._requests += 1
+        self.timeout_keep_alive = PRESSED_SECONDS if self._seat.wanted else KEEP_ALIVE_SECONDS
         super().on_headers_complete()
         if self._requests >= self._limits.requests_per_connection:
             self.cycle.keep_alive = False
