@@ -98,12 +98,8 @@ class Client:
         self.tally.requests += 1
         try:
             async with asyncio.timeout(self._manner.timeout):
-                connection = self._take_kept(url) or await self._connect(url)
-                try:
-                    answer = await connection.ask(request(url, headers, keep_alive=keep))
-                except BaseException:
-                    connection.close()
-                    raise
+                data = request(url, headers, keep_alive=keep)
+                connection, answer = await self._again(url, data) or await self._anew(url, data)
         except HttpError as error:
             raise self.tally.fail(error) from None
         except TimeoutError:
@@ -117,6 +113,28 @@ class Client:
         else:
             connection.close()
         return answer
+
+    async def _again(self, url: Url, data: bytes) -> tuple[Connection, Answer] | None:
+        """By the kept connection; None without one, or when the server had closed it (RFC 9112 section 9.3.1)."""
+        kept = self._take_kept(url)
+        if kept is None:
+            return None
+        try:
+            return kept, await kept.ask(data)
+        except (HttpError, OSError):
+            kept.close()
+            return None
+        except BaseException:
+            kept.close()
+            raise
+
+    async def _anew(self, url: Url, data: bytes) -> tuple[Connection, Answer]:
+        connection = await self._connect(url)
+        try:
+            return connection, await connection.ask(data)
+        except BaseException:
+            connection.close()
+            raise
 
     def _take_kept(self, url: Url) -> Connection | None:
         kept, self._kept = self._kept, None

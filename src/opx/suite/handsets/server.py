@@ -23,7 +23,7 @@ BACKLOG = 4096
 HANDSHAKE_SECONDS = 30.0
 """For a TLS handshake. When 5,000 phones come together, the last ones wait for those before them."""
 KEEP_ALIVE_SECONDS = 10
-PRESSED_SECONDS = 1
+PRESSED_SECONDS = 3
 """How long an idle connection is kept while others wait: enough for the answer to a challenge."""
 STOP_SECONDS = 2.0
 ACCEPT_AGAIN_SECONDS = 1.0

@@ -24,7 +24,7 @@ Network = Annotated[str, AfterValidator(_network)]
 class HandsetLimits(Table):
     """Bounds on what phones and strangers can ask for."""
 
-    connections: Count = 1000
+    connections: Count = 2000
     """Open at the same time, up to 300 kB each. Further ones wait until one ends; more of them would not be faster."""
     connections_per_host: Count = 200
     """Of one host in the LAN; a phone opens a handful. The gateway bounds those outside, by their true source."""
