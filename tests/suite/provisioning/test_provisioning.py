@@ -328,7 +328,7 @@ async def test_the_token_renews_itself_sixty_days_before_its_end(site: Provision
 
 
 async def test_where_the_token_may_not_be_renewed_its_end_is_told_well_before(site: ProvisionedSite) -> None:
-    site.now = site.web.clock()
+    site.now = site.web.clock() + DAY / 2
     await site.token(replace(GUIDE, permissions={**GUIDE.permissions, "Base/managetoken": Permission.NONE}))
     await site.work()
     assert (await site.provisioning.kept.run()).token_note == ""
