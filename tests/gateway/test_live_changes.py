@@ -75,7 +75,7 @@ async def test_a_backup_is_made_while_the_gateway_runs_and_none_is_restored_unde
 
         refused = await asyncio.to_thread(CliRunner().invoke, app, ["restore", archive, *options])
         assert refused.exit_code == 1
-        assert "the gateway is running" in refused.output
+        assert "opx gateway is running" in refused.output
         await command(site, "device", "disable", "tw1")
         device = site.gateway.signalling.directory.by_username("tw1")
         assert device is not None and not device.enabled
