@@ -1,15 +1,18 @@
-"""The guide's stages 1, 3, 4 and 5 by hand on both consoles, in a real Chromium, with the real programs behind them."""
+"""The guide's six stages by hand on both consoles, in a real Chromium, with the real programs behind them."""
 
 from pathlib import Path
 
 from playwright.sync_api import Page, Playwright, expect
 
+from opx.rtp import tones, wav
 from support.browser import assert_well_made, chromium, needs_browser, trust
 from support.console_program import console_program
-from support.guide import go, sign_in_first, stage_3, stage_4
+from support.guide import go, sign_in_first, stage_2, stage_3, stage_4
 from support.network import LoopbackNetwork
-from support.suite_guide import BORDER_GATEWAY, SuitePages, add_pbx, stage_1, stage_5
+from support.programs import wait_until
+from support.suite_guide import BORDER_GATEWAY, SuitePages, add_pbx, stage_1, stage_5, stage_6
 from support.suite_program import node_program, suite_program
+from support.unboxed import IMAGE, Unboxed
 
 pytestmark = needs_browser
 
@@ -54,7 +57,7 @@ PAGES = (
 )
 
 
-def test_stages_1_3_4_and_5_on_both_consoles(
+def test_all_six_stages_on_both_consoles_up_to_a_call_from_an_unboxed_phone_at_home(
     playwright_: Playwright, loopback: LoopbackNetwork, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -72,6 +75,7 @@ def test_stages_1_3_4_and_5_on_both_consoles(
             sign_in_first(on_suite, suite.link)
             add_pbx(on_suite, node.address, node.url, node.token)
             stage_1(on_suite, loopback.at("20.1"), loopback.at("10.1"))
+            stage_2(on_gateway, loopback.at("20.10"))
             stage_3(on_gateway, node.address)
             stage_4(on_gateway, SuitePages(on_suite))
             stage_5(on_suite, "1001")
@@ -87,7 +91,31 @@ def test_stages_1_3_4_and_5_on_both_consoles(
             go(on_suite, *BORDER_GATEWAY)
             expect(on_suite.locator(".fingerprint")).to_have_text(fingerprint)
             phones_profiles_and_firmware(on_suite, suite.url, tmp_path)
+            an_unboxed_phone_at_home_calls_the_office(on_suite, on_gateway, loopback, tmp_path)
             every_page_is_well_made(on_suite, suite.url)
+
+
+def an_unboxed_phone_at_home_calls_the_office(
+    on_suite: Page, on_gateway: Page, network: LoopbackNetwork, folder: Path
+) -> None:
+    """Stage 6. It calls the PBX's echo, and hears its own tone come back through the gateway."""
+    home, heard = network.at("30.1"), folder / "heard.wav"
+    (folder / "handset").mkdir()
+    phone = Unboxed("14:00:E9:00:00:01", folder / "handset")
+    phone.upgrade(f"http://{network.at('20.10')}:8203/", network.at("20.102"))
+    phone.set_server(network.at("10.1"), home)
+    with phone.power(home) as unknown:
+        stage_6(on_suite, phone.mac, "1001")
+        unknown.stop()
+    call = ("--call", "*9", "--duration", "3", "--tone", "660", "--record", str(heard))
+    with phone.power(home, *call) as approved:
+        approved.wait_for("heard ")
+        wait_until(heard.exists)
+        go(on_gateway, "MiVoice Border Gateway", "Teleworking", "SIP")
+        expect(on_gateway.get_by_role("row").filter(has_text="tw-")).to_contain_text("in service")
+        approved.stop()
+    samples = wav.read(heard)
+    assert tones.dominant(samples[len(samples) // 2 :], (660.0, 440.0)) == 660.0
 
 
 def phones_profiles_and_firmware(page: Page, url: str, folder: Path) -> None:
@@ -106,7 +134,7 @@ def phones_profiles_and_firmware(page: Page, url: str, folder: Path) -> None:
     expect(page.get_by_text("The keys of Sales are saved.")).to_be_visible()
     file = folder / "6930.st"
     page.goto(f"{url}firmware")
-    for content, said in ((b"no version", "expected a version such as"), (b"6.4.0.140-SIP", "is in the library")):
+    for content, said in ((b"no version", "expected a version such as"), (IMAGE, "is in the library")):
         file.write_bytes(content + bytes(2_000_000))
         page.get_by_label("File").set_input_files(file)
         page.evaluate(WATCH_PROGRESS)

@@ -1,6 +1,7 @@
 """What the guide has an engineer do "on the MCS", stages 1, 4 and 5, in a browser: by menu places and labels alone."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -101,3 +102,27 @@ def stage_5(page: Page, number: str, shot: Shot = no_shot) -> None:
     page.reload()
     expect(page.get_by_role("region", name="SIP Authorization")).to_contain_text(re.compile(r"Gateway's id\s*\d+"))
     shot("extension")
+
+
+def firmware(page: Page, file: Path) -> None:
+    """Configuration > Firmware: an image that unboxed phones load in the LAN."""
+    go(page, "Configuration", "Firmware")
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_text("is in the library").first).to_be_visible()
+
+
+def stage_6(page: Page, mac: str, number: str, shot: Shot = no_shot) -> None:
+    """Configuration > Phones: the phone that somebody plugged in at home is found, assigned and approved."""
+    go(page, "Configuration", "Phones")
+    row = page.get_by_role("row").filter(has_text=mac)
+    expect(row).to_contain_text("waiting")
+    expect(row).to_contain_text("teleworker")
+    shot("waiting")
+    row.get_by_role("link", name=mac).click()
+    page.get_by_label("Extension").fill(number)
+    page.get_by_role("button", name="Assign").click()
+    expect(page.get_by_text(f"has extension {number} now.")).to_be_visible()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.get_by_text("is approved:")).to_be_visible()
+    shot("approved")
