@@ -1,5 +1,6 @@
 """What all tests share: how skips count, how properties are tried, and networks of their own."""
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 
@@ -44,6 +45,15 @@ def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} was skipped where no test may be: {reason}"
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """A test that runs a program in this process sets the log's level; the next one finds it as it was."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ def test_no_certificate_outlives_its_authority_and_none_is_made_again_and_again_
 
 
 def test_an_expired_authority_is_replaced_kept_aside_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     files = made(tmp_path)
     old = files.authority.read_bytes()
     later = NOW + datetime.timedelta(days=AUTHORITY_DAYS + 1)
