@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from opx.kept.unix_socket import listen_at
+from opx.kept.unix_socket import bind_alone
 
 MAX_LINE = 1024 * 1024
 MAX_KEYS = 1000
@@ -71,7 +71,7 @@ class Hub(_Board):
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._serve, sock=listen_at(self._path), limit=MAX_LINE)
+        self._server = await asyncio.start_unix_server(self._serve, sock=bind_alone(self._path), limit=MAX_LINE)
 
     async def stop(self) -> None:
         if self._server is not None:

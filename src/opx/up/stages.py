@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import re
 import ssl
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from opx.pinning import fingerprint_of
 from opx.up.site import GATEWAY, SUITE, DemoFailed, Site
 
 NODE = "Node 1"
@@ -46,7 +46,7 @@ class Stages:
         """Stage 1."""
         site, network = self._site, self._site.network
         self._say("stage 1: the suite learns the gateway's addresses, the PBX and where clients find it")
-        fingerprint = fingerprint_of(site.folder / "pbx-certificates" / "server.pem")
+        fingerprint = fingerprint_of(_certificate(site.folder / "pbx-certificates" / "server.pem"))
         await self.opx(SUITE, "gateway", "set", network.inside, "--rest-api")
         await self.opx(
             *(SUITE, "pbx", "add", OFFICE_SYSTEM, "--connector", "opx", "--url", f"https://{network.pbx}:8445"),
@@ -162,10 +162,10 @@ async def run_opx(*arguments: str) -> tuple[int, str]:
     return process.returncode or 0, said.decode("utf-8", "replace")
 
 
-def fingerprint_of(certificate: Path) -> str:
-    """SHA-256 in hex of a PEM file's first certificate, as browsers show it."""
-    pem = certificate.read_text().partition("-----END CERTIFICATE-----")
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[0] + pem[1] + "\n")).hexdigest()
+def _certificate(path: Path) -> bytes:
+    """The first certificate of a PEM file, as it goes over the wire."""
+    pem = path.read_text().partition("-----END CERTIFICATE-----")
+    return ssl.PEM_cert_to_DER_cert(pem[0] + pem[1] + "\n")
 
 
 def _found(pattern: str, said: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from opx.gateway.control.protocol import MAX_QUESTION, Question, Refused
-from opx.kept.unix_socket import listen_at
+from opx.kept.unix_socket import bind_alone
 
 MAX_CONNECTIONS = 64
 """Processes of the same owner that ask at the same time; more than that is a fault of one of them."""
@@ -42,7 +42,7 @@ class ControlServer:
 
     async def start(self) -> None:
         """OSError when the path cannot be used, or another process listens there."""
-        self._server = await asyncio.start_unix_server(self._serve, sock=listen_at(self._path), limit=MAX_QUESTION)
+        self._server = await asyncio.start_unix_server(self._serve, sock=bind_alone(self._path), limit=MAX_QUESTION)
 
     async def stop(self) -> None:
         if self._server is None:

@@ -16,13 +16,12 @@ from typing import Any
 
 from opx.gateway.forwarding.interface import ForwardingError
 from opx.gateway.forwarding.userspace.wire import MAX_LINE, EnginePolicy, encode, hello
+from opx.kept.unix_socket import bind_at
 
 ANSWER_LIMIT = 5.0
 """Seconds that a worker may take to answer."""
 END_LIMIT = 5.0
 """Seconds that it may take to end before it is killed."""
-MAX_PATH_BYTES = 107
-"""Linux's bound for the path of a Unix socket."""
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +72,8 @@ class WorkerLink:
     async def start(self) -> None:
         """A new worker. ForwardingError."""
         try:
-            listener = _listen(self._path)
-            with listener:
+            with bind_at(self._path) as listener:
+                listener.listen()
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
@@ -154,20 +153,3 @@ class WorkerLink:
         for future in self._waiting.values():
             if not future.done():
                 future.set_result({"error": "it ended"})
-
-
-def _listen(path: Path) -> socket.socket:
-    if len(os.fsencode(path)) > MAX_PATH_BYTES:
-        raise OSError(f"{path}: too long for a socket; expected a path of at most {MAX_PATH_BYTES} bytes")
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    mask = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    finally:
-        os.umask(mask)
-    return listener
