@@ -10,8 +10,10 @@ import argparse
 import asyncio
 import cProfile
 import hashlib
+import os
 import pstats
 import re
+import socket
 import sys
 import tempfile
 import time
@@ -45,25 +47,23 @@ _NONCE = re.compile(r'nonce="([^"]+)"')
 _REALM = re.compile(r'realm="([^"]+)"')
 
 
-class Wire:
+class Wire(socket.socket):
     """Stands where a listener has its socket: what goes in is read by the gateway, what it sends comes out."""
 
-    def __init__(self, real: object) -> None:
+    def __init__(self, real: socket.socket) -> None:
+        super().__init__(fileno=os.dup(real.fileno()))
         self._real = real
         self.coming: deque[tuple[bytes, Address]] = deque()
         self.going: list[tuple[bytes, Address]] = []
 
-    def recvfrom(self, size: int) -> tuple[bytes, Address]:
+    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Address]:
         if not self.coming:
             raise BlockingIOError
         return self.coming.popleft()
 
-    def sendto(self, data: bytes, remote: Address) -> int:
+    def sendto(self, data: bytes, remote: Address) -> int:  # type: ignore[override]
         self.going.append((data, remote))
         return len(data)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._real, name)
 
 
 class Stopwatch:
@@ -109,7 +109,7 @@ class Rig:
             listener = stack._udp
             assert listener is not None
             wire = Wire(listener._socket)
-            listener._socket = wire  # type: ignore[assignment]
+            listener._socket = wire
             self.wires.append(wire)
         self.watch = Stopwatch()
         self.serial = 0

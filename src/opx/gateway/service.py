@@ -29,7 +29,7 @@ from opx.gateway.names import NameKeeper, NamePolicy
 from opx.gateway.opening import open_repository
 from opx.gateway.repository import BindingRow, IcpBindingRow, TimelineRow
 from opx.gateway.resolver import Resolver
-from opx.gateway.settings import GatewaySettings
+from opx.gateway.settings import Face, GatewaySettings
 from opx.gateway.signalling.bindings import LiveBinding
 from opx.gateway.signalling.calls import CallPolicy
 from opx.gateway.signalling.icp_call import IcpCallPolicy
@@ -112,8 +112,8 @@ class GatewayService:
         await self.driver.start()
         self.lag = LagMeter()
         limits = _limits(settings)
-        self.set_stack = _stack(self.clock, settings.set_side.address, settings.set_side.port, settings, limits)
-        self.icp_stack = _stack(self.clock, settings.icp_side.address, settings.icp_side.port, settings, limits)
+        self.set_stack = _stack(self.clock, settings.set_side, limits, self.writer.keep)
+        self.icp_stack = _stack(self.clock, settings.icp_side, limits, self.writer.keep)
         self.signalling = self._signalling(realm)
         self.live = LiveView(self.signalling, self.clock.loop.time)
         self.faults.attach(self.signalling, self.live, self.writer, self.lag, self._forwards_amiss)
@@ -361,9 +361,15 @@ def _limits(settings: GatewaySettings) -> TransportLimits:
     )
 
 
-def _stack(clock: WheelClock, address: str, port: int, settings: GatewaySettings, limits: TransportLimits) -> SipStack:
-    face = settings.set_side if address == settings.set_side.address else settings.icp_side
-    return SipStack(clock, (address, port), transports=face.transports, limits=limits, dscp=face.dscp)
+def _stack(clock: WheelClock, face: Face, limits: TransportLimits, keep: Callable[[], None]) -> SipStack:
+    return SipStack(
+        clock,
+        (face.address, face.port),
+        transports=face.transports,
+        limits=limits,
+        dscp=face.dscp,
+        before_sending=keep,
+    )
 
 
 def _policy(settings: GatewaySettings) -> SignallingPolicy:

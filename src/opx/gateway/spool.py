@@ -1,7 +1,8 @@
 """Registrations on their way to the database, in a file that outlives this process.
 
 A phone is told that it is registered before the database has it: no database stands on a message's way. What it was
-told is here first, by one short write that the kernel keeps whatever becomes of the process, until it is committed.
+told is here first, by one short write that the kernel keeps whatever becomes of the process, until it is committed:
+one for all that was told in the same moment, before any of it is told.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from opx.gateway.journal import BindingRow, IcpBindingRow
 
@@ -27,8 +29,8 @@ log = logging.getLogger(__name__)
 
 
 class Spool:
-    """`load` first; then `add_binding` and `add_icp_binding` for each state, `turn` when a write to the database
-    begins, and `written` when it is done.
+    """`load` first; then `add_binding` and `add_icp_binding` for each state, `keep` before anybody is told of them,
+    `turn` when a write to the database begins, and `written` when it is done.
 
     One file for what came between two turns, `path` with a number behind it. A file that cannot be written is said
     once; nothing else depends on it.
@@ -43,6 +45,7 @@ class Spool:
         self._file = -1
         self._torn = False
         self._sizes: dict[int, int] = {}
+        self._added: list[Sequence[object]] = []
 
     def load(self) -> tuple[Bindings, IcpBindings]:
         """What a process that ended before it was written has left, the newest states. OSError."""
@@ -61,15 +64,16 @@ class Spool:
         return bindings, icp_bindings
 
     def close(self) -> None:
+        self.keep()
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def add_binding(self, device_id: int, contact: str, row: BindingRow | None) -> None:
-        self._add(["gone", device_id, contact] if row is None else ["binding", *_BINDING(row)])
+        self._added.append(["gone", device_id, contact] if row is None else ["binding", *_BINDING(row)])
 
     def add_icp_binding(self, device_id: int, row: IcpBindingRow | None) -> None:
-        self._add(["icp gone", device_id] if row is None else ["icp binding", *_ICP_BINDING(row)])
+        self._added.append(["icp gone", device_id] if row is None else ["icp binding", *_ICP_BINDING(row)])
 
     def turn(self) -> int:
         """What is added from now on is of the next write. Returns what to give to `written`."""
@@ -92,11 +96,16 @@ class Spool:
             self.add_binding(device_id, contact, binding)
         for device_id, icp_binding in icp_bindings.items():
             self.add_icp_binding(device_id, icp_binding)
+        self.keep()
         if not self.failure:
             self.written(before)
 
-    def _add(self, record: Sequence[object]) -> None:
-        line = _encode(record).encode() + b"\n"
+    def keep(self) -> None:
+        """Write what was added: from now on it outlives this process."""
+        if not self._added:
+            return
+        added, self._added = self._added, []
+        line = _encode(added).encode() + b"\n"
         try:
             if self._file < 0:
                 self._open()
@@ -137,24 +146,29 @@ class Spool:
 
 
 def _take(line: bytes, bindings: Bindings, icp_bindings: IcpBindings) -> bool:
-    """Whether the line is a record; its state is in one of the others then."""
+    """Whether the line holds records alone; their states are in the others then."""
     try:
-        kind, *values = json.loads(line)
-        match kind:
-            case "binding":
-                row = BindingRow(*values)
-                bindings[row.device_id, row.contact] = row
-            case "gone":
-                device_id, contact = values
-                bindings[device_id, contact] = None
-            case "icp binding":
-                icp_row = IcpBindingRow(*values)
-                icp_bindings[icp_row.device_id] = icp_row
-            case "icp gone":
-                (device_id,) = values
-                icp_bindings[device_id] = None
-            case _:
-                return False
+        records = json.loads(line)
+        return bool(records) and all(_take_one(record, bindings, icp_bindings) for record in records)
     except (ValueError, TypeError):
         return False
+
+
+def _take_one(record: Sequence[Any], bindings: Bindings, icp_bindings: IcpBindings) -> bool:
+    kind, *values = record
+    match kind:
+        case "binding":
+            row = BindingRow(*values)
+            bindings[row.device_id, row.contact] = row
+        case "gone":
+            device_id, contact = values
+            bindings[device_id, contact] = None
+        case "icp binding":
+            icp_row = IcpBindingRow(*values)
+            icp_bindings[icp_row.device_id] = icp_row
+        case "icp gone":
+            (device_id,) = values
+            icp_bindings[device_id] = None
+        case _:
+            return False
     return True

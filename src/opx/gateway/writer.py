@@ -90,7 +90,7 @@ class WriteBehind:
             log.exception(f"the database cannot be written; lost: {what}", *lost)
 
     def save_binding(self, row: BindingRow) -> None:
-        """Kept, whatever becomes of this process, when this returns; the same for the three below."""
+        """Kept, whatever becomes of this process, once `keep` has returned; the same for the three below."""
         self._keep_binding(row.device_id, row.contact, row)
 
     def delete_binding(self, device_id: int, contact: str) -> None:
@@ -101,6 +101,11 @@ class WriteBehind:
 
     def delete_icp_binding(self, device_id: int) -> None:
         self._keep_icp_binding(device_id, None)
+
+    def keep(self) -> None:
+        """To be called before anything is sent that tells of what was handed over."""
+        if self._spool is not None:
+            self._spool.keep()
 
     def _keep_binding(self, device_id: int, contact: str, row: BindingRow | None) -> None:
         self._bindings[device_id, contact] = row

@@ -221,10 +221,15 @@ class DigestVerifier:
         offered = self._ours(values)
         if offered is None:
             return Verdict(False, "", "no credentials for this realm")
+        known = offered.algorithm is not None and offered.algorithm in self._algorithms
+        secret = ha1_for(offered.username, offered.algorithm) if offered.algorithm is not None and known else None
+        return self.judge(offered, method, secret, now, request_uri)
+
+    def judge(self, offered: Authorization, method: str, secret: str | None, now: float, request_uri: str) -> Verdict:
+        """Check credentials for our realm against a user's HA1 (`secret`), None for one who may not enter."""
         algorithm = offered.algorithm
         if algorithm is None or algorithm not in self._algorithms:
             return Verdict(False, offered.username, "its digest algorithm is not allowed here")
-        secret = ha1_for(offered.username, algorithm)
         known = secret is not None
         expected = response_of(
             algorithm,

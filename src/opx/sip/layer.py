@@ -124,6 +124,10 @@ class TransactionLayer:
         else:
             self._user.on_request(self._serve(message, key, flow))
 
+    def serves(self, key: tuple[str, ...]) -> bool:
+        """Whether a request with this key has come before: branch, the Via up to its parameters, and method."""
+        return key in self._servers
+
     def _serve(self, request: Request, key: tuple[str, ...], flow: Flow) -> ServerTransaction:
         transaction = ServerTransaction(self, request, key, flow, self._user)
         self._servers[key] = transaction

@@ -202,6 +202,16 @@ def _check(message: Request | Response) -> None:
             raise RemoteProtocolError("a Request-URI holds no headers")
 
 
+def is_usual_uri(text: str) -> bool:
+    """Whether this is a SIP URI as nearly every one is: without headers, and nothing in it needs a closer look."""
+    return _USUAL_URI.match(text) is not None
+
+
+def is_usual_address(text: str) -> bool:
+    """The same for what stands in a From or To."""
+    return _USUAL_ADDRESS.match(text) is not None
+
+
 # What nearly every message looks like, told in one step; anything else is taken apart.
 _HOST_PORT = (
     r"(?:[A-Za-z0-9_][A-Za-z0-9_.\-]*|\[[0-9A-Fa-f:.]{2,45}\])(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"

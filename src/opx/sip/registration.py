@@ -277,9 +277,15 @@ def granted_expires(response: Response, contact: str, asked: int) -> float:
 
 def requested_expires(contact: NameAddr, request: Request, default: int, maximum: int) -> int:
     """Seconds that a REGISTER asks for one contact: its own parameter before the Expires header, at most `maximum`."""
-    text = contact.param("expires")
-    asked = int(text) if text and text.isascii() and text.isdigit() and len(text) <= 10 else request.expires
+    own = own_expires(contact)
+    asked = request.expires if own is None else own
     return default if asked is None else min(asked, maximum)
+
+
+def own_expires(contact: NameAddr) -> int | None:
+    """Seconds that a contact asks for by its parameter, None when it has none that can be read."""
+    text = contact.param("expires")
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
 def _same_place(one: str, other: str) -> bool:

@@ -90,6 +90,10 @@ class AlgWatch:
         finding = in_registration(request, flow.remote)
         self._note(flow, _First(finding, request.get("authorization") is None) if finding else None)
 
+    def knows(self, flow: Flow) -> bool:
+        """Whether a REGISTER has come this way before."""
+        return flow in self._first
+
     def bound(self, device_id: int, flow: Flow, change: Change) -> None:
         """A device was bound to `flow`. Only a place that is new to it can be a finding."""
         first = self._first.get(flow)

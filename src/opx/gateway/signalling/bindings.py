@@ -29,6 +29,10 @@ class LiveBinding:
     """Ends it when its time runs out."""
     watch: Timer | None = None
     """Looks after the way to it; for whoever keeps it alive."""
+    said: str = ""
+    """The Contact that made it, to the letter, when it was the only one; "" after a restart."""
+    asked: int | None = None
+    """Seconds that this Contact asks for itself."""
 
     def same_phone(self, instance: str, contact: str) -> bool:
         """Whether a registration is this phone's again: by its instance id where it has one (RFC 5626)."""
@@ -108,9 +112,17 @@ class BindingTable:
         self._by_device[binding.device_id] = held
         self._by_flow.setdefault(binding.flow, {})[binding] = None
         self._heard[binding.flow] = self._wheel.now
-        delay = max(0.0, binding.expires_at - self._wheel.now)
-        binding.timer = self._wheel.schedule(delay, lambda: self._lapse(binding))
+        self._arm(binding)
         return Change(fresh, moved, tuple(removed))
+
+    def refresh(self, binding: LiveBinding, expires: int) -> None:
+        """Prolong one that is here, by so many seconds from now."""
+        binding.registered_at = self._wheel.now
+        sooner = self._wheel.now + expires < binding.expires_at
+        binding.expires_at = self._wheel.now + expires
+        if sooner:
+            # Where it moves back, the timer that there is sees so when it comes.
+            self._arm(binding)
 
     def remove(self, binding: LiveBinding) -> None:
         self._unlink(binding)
@@ -122,7 +134,16 @@ class BindingTable:
             binding.open = False
         return lost
 
+    def _arm(self, binding: LiveBinding) -> None:
+        if binding.timer is not None:
+            binding.timer.cancel()
+        delay = max(0.0, binding.expires_at - self._wheel.now)
+        binding.timer = self._wheel.schedule(delay, lambda: self._lapse(binding))
+
     def _lapse(self, binding: LiveBinding) -> None:
+        if binding.expires_at > self._wheel.now:
+            self._arm(binding)
+            return
         self._unlink(binding)
         self._on_lapsed(binding)
 

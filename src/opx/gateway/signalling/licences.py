@@ -21,5 +21,8 @@ class Licences:
         self._holders.add(device_id)
         return True
 
+    def holds(self, device_id: int) -> bool:
+        return device_id in self._holders
+
     def release(self, device_id: int) -> None:
         self._holders.discard(device_id)

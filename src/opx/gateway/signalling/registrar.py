@@ -20,11 +20,14 @@ from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.address import NameAddr
 from opx.sip.agent import new_tag
 from opx.sip.errors import RemoteProtocolError
-from opx.sip.flow import host_port
+from opx.sip.flow import Flow, host_port
 from opx.sip.message import Request, Response
-from opx.sip.registration import RegistrationResult, RegistrationState, requested_expires
+from opx.sip.registration import RegistrationResult, RegistrationState, own_expires, requested_expires
 from opx.sip.timers import Timer, TimerWheel
 from opx.sip.transactions import ServerTransaction
+
+MAX_USER_AGENT = 200
+"""Characters that are kept of a set's User-Agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class _Wanted:
     transaction: ServerTransaction
     contact: NameAddr
     expires: int
+    said: str
+    """The header's value where this is its only contact, else ""."""
     timer: Timer | None = field(default=None)
 
 
@@ -76,6 +81,7 @@ class Registrar:
         alg: AlgWatch,
         contacts_per_device: int = 1,
         on_bound: Callable[[LiveBinding], None] = lambda binding: None,
+        on_refreshed: Callable[[LiveBinding], None] = lambda binding: None,
         on_gone: Callable[[int], None] = lambda device_id: None,
     ) -> None:
         self._admission = admission
@@ -89,6 +95,7 @@ class Registrar:
         self._store = store
         self._alg = alg
         self._on_bound = on_bound
+        self._on_refreshed = on_refreshed
         self._on_gone = on_gone
         self.bindings = BindingTable(wheel, contacts_per_device, self._on_lapsed)
         self._waiting: dict[int, list[_Wanted]] = {}
@@ -125,6 +132,7 @@ class Registrar:
         for old in self.bindings.of(device.id):
             if old.call_id == request.call_id and request.cseq.number <= old.cseq:
                 raise RemoteProtocolError("CSeq went backwards", status=500)
+        said = (request.get("contact") or "") if len(contacts) == 1 else ""
         wanted = None
         for contact in contacts:
             expires = requested_expires(contact, request, self._policy.default_expires, self._policy.max_expires)
@@ -133,7 +141,7 @@ class Registrar:
                 gone = [b for b in self.bindings.of(device.id) if b.same_phone(instance, str(contact.uri))]
                 self._unregister(device, gone)
             elif wanted is None:
-                wanted = _Wanted(device, transaction, contact, expires)
+                wanted = _Wanted(device, transaction, contact, expires, said)
         if wanted is None:
             self._answer(transaction, device.id)
         elif wanted.expires < self._policy.min_expires:
@@ -236,9 +244,11 @@ class Registrar:
             flow=wanted.transaction.flow,
             call_id=request.call_id,
             cseq=request.cseq.number,
-            user_agent=(request.get("user-agent") or "")[:200],
+            user_agent=(request.get("user-agent") or "")[:MAX_USER_AGENT],
             registered_at=now,
             expires_at=now + wanted.expires,
+            said=wanted.said,
+            asked=own_expires(wanted.contact),
         )
         change = self.bindings.put(binding)
         where = host_port(binding.flow.remote)
@@ -253,6 +263,34 @@ class Registrar:
         self._store.save(binding)
         self._on_bound(binding)
         self._answer(wanted.transaction, device.id)
+
+    # --- for `quick_register`: what nearly every REGISTER comes to
+
+    def refreshable(self, device_id: int, flow: Flow, said: str, call_id: str, cseq: int) -> LiveBinding | None:
+        """The binding that a REGISTER with `said` as its Contact merely prolongs, None where there is more to it."""
+        held = self.bindings.of(device_id)
+        if len(held) != 1:
+            return None
+        binding = held[0]
+        if binding.said != said or not said or binding.flow != flow or not binding.open:
+            return None
+        if binding.call_id == call_id and cseq <= binding.cseq:
+            return None
+        ready = self.licences.holds(device_id) and self._icps.registered(device_id)
+        return binding if ready else None
+
+    def granted(self, binding: LiveBinding, expires: int | None) -> int:
+        """Seconds that a refresh gets, with `expires` in its header; 0 where it is to be refused or ends."""
+        asked = expires if binding.asked is None else binding.asked
+        seconds = self._policy.default_expires if asked is None else min(asked, self._policy.max_expires)
+        return seconds if seconds >= self._policy.min_expires else 0
+
+    def refresh(self, binding: LiveBinding, call_id: str, cseq: int, user_agent: str, expires: int) -> None:
+        """Prolong a binding; credentials and all else have been looked at."""
+        binding.call_id, binding.cseq, binding.user_agent = call_id, cseq, user_agent[:MAX_USER_AGENT]
+        self.bindings.refresh(binding, expires)
+        self._store.save(binding)
+        self._on_refreshed(binding)
 
     def restore(self, binding: LiveBinding) -> None:
         """Take back a binding of before a restart."""

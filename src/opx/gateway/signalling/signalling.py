@@ -23,6 +23,7 @@ from opx.gateway.signalling.licences import Licences
 from opx.gateway.signalling.messages import MessagePolicy, Messages
 from opx.gateway.signalling.nodes import Node
 from opx.gateway.signalling.notices import NoticePolicy, Notices
+from opx.gateway.signalling.quick_register import QuickRegistrar
 from opx.gateway.signalling.registrar import BindingStore, Registrar, RegistrarPolicy
 from opx.gateway.signalling.subscriptions import SubscriptionPolicy, Subscriptions
 from opx.gateway.signalling.timeline import Kind, Timeline
@@ -138,8 +139,12 @@ class Signalling:
             alg=alg,
             contacts_per_device=policy.contacts_per_device,
             on_bound=self._on_bound,
+            on_refreshed=self._on_refreshed,
             on_gone=self._on_gone,
         )
+        self.set_agent.quick_register = QuickRegistrar(
+            self.set_agent, registrar=self.registrar, directory=self.directory, verifier=verifier, alg=alg
+        ).take
         self.calls = Calls(
             set_agent=self.set_agent,
             icp_agent=self.icp_agent,
@@ -274,9 +279,12 @@ class Signalling:
         self.registrar.on_icp_result(device_id, result)
 
     def _on_bound(self, binding: LiveBinding) -> None:
+        self._on_refreshed(binding)
+        self._keep_alive.watch(binding)
+
+    def _on_refreshed(self, binding: LiveBinding) -> None:
         self.calls.moved(binding)
         self.subscriptions.moved(binding)
-        self._keep_alive.watch(binding)
 
     def _on_gone(self, device_id: int) -> None:
         self.subscriptions.drop(device_id)

@@ -5,7 +5,7 @@ import ipaddress
 import logging
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -38,7 +38,10 @@ class TransportLimits:
 
 
 class SipStack:
-    """Carries `agent` on `address` over UDP and TCP. `attach` the agent, `start`, and `stop` in the end."""
+    """Carries `agent` on `address` over UDP and TCP. `attach` the agent, `start`, and `stop` in the end.
+
+    `before_sending` runs before messages leave, once for all of a moment: the time to keep what they promise.
+    """
 
     def __init__(
         self,
@@ -48,12 +51,14 @@ class SipStack:
         transports: Sequence[str] = ("UDP", "TCP"),
         limits: TransportLimits | None = None,
         dscp: int = 0,
+        before_sending: Callable[[], None] = lambda: None,
     ) -> None:
         self.clock = clock
         self.address = address
         self.limits = limits or TransportLimits()
         self._transports = transports
         self._dscp = dscp
+        self._before_sending = before_sending
         self._loop = clock.loop
         self._agent: UserAgent | None = None
         self._udp: UdpListener | None = None
@@ -176,6 +181,7 @@ class SipStack:
         self._flush_due = False
         if self._agent is None:
             return
+        self._before_sending()
         for flow, data in self._agent.take_outgoing():
             if flow.transport == "UDP":
                 if self._udp is not None:
