@@ -15,9 +15,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
 TARGET = HERE / "build" / "compiled"
-ROOMS = ("sip", "sip/bodies", "sdp", "gateway/signalling")
+ROOMS = ("sip", "sip/bodies", "sip/transport", "sdp", "gateway/signalling", "gateway/media", "rtp")
 """Where the time of a registration and of a call goes; the shells in sip/transport wait for the kernel."""
-INTERPRETED = frozenset(("__init__.py", "settings.py", "xml.py"))
+INTERPRETED = frozenset(("__init__.py", "settings.py", "xml.py", "interface.py", "worker.py"))
 """Modules that mypyc cannot take: packages' doors, pydantic's models, a character class with lone surrogates."""
 SETUP = """
 from mypyc.build import mypycify

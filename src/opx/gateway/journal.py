@@ -156,7 +156,7 @@ async def _known(connection: AsyncConnection, wanted: set[int | None]) -> set[in
     query = select(Device.id)
     if len(wanted) <= _CHUNK:
         query = query.where(Device.id.in_(wanted))
-    return {None, *(await connection.scalars(query))}
+    return {None, *(await connection.scalars(query)).all()}
 
 
 def _fits(row: BindingRow) -> bool:

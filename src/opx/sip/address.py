@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.grammar import Params, format_params, has_control, param_of, parse_params, quote, split_commas, unquote
-from opx.sip.uri import Uri
+from opx.sip.uri import MAX_REMEMBERED, MAX_REMEMBERED_LENGTH, Uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,28 +20,7 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> "NameAddr":
         """RemoteProtocolError when it is no address. Without angle brackets parameters belong to the header."""
-        text = text.strip()
-        start = _angle(text)
-        if start < 0:
-            uri, semicolon, params = text.partition(";")
-            if "?" in uri or "," in uri:
-                # Whose they are cannot be told without the brackets (RFC 3261 section 20.10).
-                raise RemoteProtocolError("an address with a question mark or a comma needs angle brackets")
-            return cls("", Uri.parse(uri.strip()), parse_params(params) if semicolon else ())
-        end = text.find(">", start)
-        if end < 0:
-            raise RemoteProtocolError("an address has < without >")
-        display = text[:start].strip()
-        if display.startswith('"'):
-            if len(display) < 2 or not display.endswith('"'):
-                raise RemoteProtocolError("a display name has an open quote")
-            display = unquote(display)
-        elif "," in display or ";" in display:
-            raise RemoteProtocolError("a display name with a comma or semicolon needs quotes")
-        rest = text[end + 1 :].strip()
-        if rest and not rest.startswith(";"):
-            raise RemoteProtocolError("an address has something behind its >")
-        return cls(display, Uri.parse(text[start + 1 : end].strip()), parse_params(rest[1:]) if rest else ())
+        return _remembered(text) if len(text) <= MAX_REMEMBERED_LENGTH else _parse(text)
 
     @classmethod
     def parse_many(cls, values: Iterable[str]) -> "list[NameAddr]":
@@ -61,6 +41,35 @@ class NameAddr:
     def with_tag(self, tag: str) -> "NameAddr":
         others = tuple(pair for pair in self.params if pair[0] != "tag")
         return replace(self, params=(*others, ("tag", tag)))
+
+
+def _parse(text: str) -> NameAddr:
+    text = text.strip()
+    start = _angle(text)
+    if start < 0:
+        uri, semicolon, params = text.partition(";")
+        if "?" in uri or "," in uri:
+            # Whose they are cannot be told without the brackets (RFC 3261 section 20.10).
+            raise RemoteProtocolError("an address with a question mark or a comma needs angle brackets")
+        return NameAddr("", Uri.parse(uri.strip()), parse_params(params) if semicolon else ())
+    end = text.find(">", start)
+    if end < 0:
+        raise RemoteProtocolError("an address has < without >")
+    display = text[:start].strip()
+    if display.startswith('"'):
+        if len(display) < 2 or not display.endswith('"'):
+            raise RemoteProtocolError("a display name has an open quote")
+        display = unquote(display)
+    elif "," in display or ";" in display:
+        raise RemoteProtocolError("a display name with a comma or semicolon needs quotes")
+    rest = text[end + 1 :].strip()
+    if rest and not rest.startswith(";"):
+        raise RemoteProtocolError("an address has something behind its >")
+    return NameAddr(display, Uri.parse(text[start + 1 : end].strip()), parse_params(rest[1:]) if rest else ())
+
+
+# Those of a dialog come with each of its messages.
+_remembered = lru_cache(maxsize=MAX_REMEMBERED)(_parse)
 
 
 def _angle(text: str) -> int:

@@ -13,9 +13,10 @@ from opx.sip.entropy import random_hex
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.exchange import Exchange, FlowSource, Outcome
 from opx.sip.flow import Address, Destination, Flow, host_port
+from opx.sip.headers import METHODS
 from opx.sip.layer import TransactionLayer
 from opx.sip.message import Request, Response
-from opx.sip.parser import METHODS, parse, validate
+from opx.sip.parser import parse, validate
 from opx.sip.screening import Screening
 from opx.sip.session_timer import SessionTimerPolicy, refusal
 from opx.sip.timers import TimerWheel

@@ -1,6 +1,5 @@
 """Typed values of single headers that are not addresses."""
 
-import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,15 +14,20 @@ class CSeq(NamedTuple):
     method: str
 
 
+METHODS = frozenset(
+    (
+        *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "PRACK", "UPDATE", "INFO", "REFER", "SUBSCRIBE"),
+        *("NOTIFY", "MESSAGE", "PUBLISH"),
+    )
+)
+"""Methods of the RFCs; any other is not merely refused but unknown (RFC 3261 sections 8.2.1 and 21.5.2)."""
 MAX_CSEQ = 2**31 - 1
-_USUAL_CSEQ = re.compile(r"([0-9]{1,9}) ([A-Z]+)\Z")
 
 
 def parse_cseq(text: str) -> CSeq:
     """RemoteProtocolError when malformed or out of range (section 8.1.1.5)."""
-    usual = _USUAL_CSEQ.match(text)
-    if usual is not None:
-        digits, method = usual.groups()
+    digits, _, method = text.partition(" ")
+    if method in METHODS and len(digits) <= 9 and digits.isascii() and digits.isdigit():
         return CSeq(int(digits), method)
     parts = text.split()
     if len(parts) != 2 or not (parts[0].isascii() and parts[0].isdigit()) or len(parts[0]) > 12:

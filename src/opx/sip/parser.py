@@ -1,11 +1,14 @@
 """Reading messages: tolerant of how things are written, strict about what could be used against us."""
 
 import re
+from functools import lru_cache
 
 from opx.sip.address import NameAddr
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.grammar import canonical, display_name, is_token, lookup
+from opx.sip.headers import METHODS
 from opx.sip.message import Request, Response
+from opx.sip.uri import MAX_REMEMBERED, MAX_REMEMBERED_LENGTH
 
 MAX_HEAD_BYTES = 16 * 1024
 """Start line and headers."""
@@ -22,13 +25,6 @@ _ESCAPED_CONTROL = re.compile(r"\\[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 MANDATORY = ("via", "from", "to", "call-id", "cseq")
 SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "expires")
 """Headers that may stand once only; a second one would let two readers see two messages."""
-METHODS = frozenset(
-    (
-        *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "PRACK", "UPDATE", "INFO", "REFER", "SUBSCRIBE"),
-        *("NOTIFY", "MESSAGE", "PUBLISH"),
-    )
-)
-"""Methods of the RFCs; any other is not merely refused but unknown (RFC 3261 sections 8.2.1 and 21.5.2)."""
 
 
 def parse(data: bytes | memoryview) -> Request | Response:
@@ -185,9 +181,9 @@ def _check(message: Request | Response) -> None:
                 raise RemoteProtocolError(f"{display_name(name)} stands twice")
     if not _USUAL_VIA.match(via):
         _ = message.via
-    if not _USUAL_ADDRESS.match(from_):
+    if not is_usual_address(from_):
         NameAddr.parse(from_)
-    if not _USUAL_ADDRESS.match(to):
+    if not is_usual_address(to):
         scheme = NameAddr.parse(to).uri.scheme
         if scheme not in ("sip", "sips") and message.cseq.method == "REGISTER":
             raise RemoteProtocolError("an address of record is a SIP URI")
@@ -198,18 +194,18 @@ def _check(message: Request | Response) -> None:
         if cseq.method != message.method:
             raise RemoteProtocolError("CSeq names another method", 400 if message.method in METHODS else 501)
         _ = message.max_forwards
-        if not _USUAL_URI.match(message.uri) and message.target.headers:
+        if not is_usual_uri(message.uri) and message.target.headers:
             raise RemoteProtocolError("a Request-URI holds no headers")
 
 
 def is_usual_uri(text: str) -> bool:
     """Whether this is a SIP URI as nearly every one is: without headers, and nothing in it needs a closer look."""
-    return _USUAL_URI.match(text) is not None
+    return _known_uri(text) if len(text) <= MAX_REMEMBERED_LENGTH else _USUAL_URI.match(text) is not None
 
 
 def is_usual_address(text: str) -> bool:
     """The same for what stands in a From or To."""
-    return _USUAL_ADDRESS.match(text) is not None
+    return _known_address(text) if len(text) <= MAX_REMEMBERED_LENGTH else _USUAL_ADDRESS.match(text) is not None
 
 
 # What nearly every message looks like, told in one step; anything else is taken apart.
@@ -221,6 +217,17 @@ _SIP_URI = rf"sips?:(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]+@)?{_HOST_PORT}(?:;{_WORD}(
 _USUAL_URI = re.compile(rf"{_SIP_URI}\Z")
 _USUAL_ADDRESS = re.compile(rf'(?:"[^"\\]*"|[A-Za-z0-9\-. ]*+)\s*<{_SIP_URI}>(?:;{_WORD}(?:={_WORD})?)*\Z')
 _USUAL_VIA = re.compile(rf"SIP/2\.0/(?:UDP|TCP|TLS) {_HOST_PORT}(?:;{_WORD}(?:={_WORD})?)*\Z")
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _known_uri(text: str) -> bool:
+    return _USUAL_URI.match(text) is not None
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _known_address(text: str) -> bool:
+    return _USUAL_ADDRESS.match(text) is not None
+
 
 _UNREADABLE = ""
 """Stands for the name of a line that has none, which no canonical name is."""

@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes
 from opx.sip.errors import LocalProtocolError, RemoteProtocolError
 from opx.sip.grammar import Params, format_host, format_params, has_control, parse_params, split_host_port, unquote
 
-MAX_REMEMBERED = 4096
-"""URIs whose reading is remembered."""
+MAX_REMEMBERED = 16_384
+"""Texts whose reading is remembered, here and of each other kind: some megabytes at the very most."""
 MAX_REMEMBERED_LENGTH = 128
 """Characters; strangers may send longer ones, which then cost no memory."""
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from opx.gateway.control.live import LiveView, media_figures
 from opx.gateway.faults.records import CallRecord
@@ -114,7 +114,8 @@ class CallRecorder:
         """The relay says what it counted."""
         ending = self._ending.pop(call_id, None)
         if ending is not None:
-            self._on_record(replace(ending.record, media=media_figures(ending.media, stats)))
+            ending.record.media = media_figures(ending.media, stats)
+            self._on_record(ending.record)
 
     def refused(self, refusal: RefusedCall) -> None:
         """A call was turned away at once."""

@@ -30,7 +30,7 @@ COLUMNS = (
 """Of a record, in the order of its table, without the figures of its media."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallRecord:
     """One call that is over. Times in seconds since 1970, 0 for what did not happen.
 

@@ -1,4 +1,4 @@
-"""The lines between signalling and a media worker: one JSON object each, over a Unix socket."""
+"""The lines between signalling and a media worker: a JSON list of messages each, over a Unix socket."""
 
 import asyncio
 import json
@@ -10,6 +10,8 @@ from opx.sip.transport.pulse import Pulse
 
 MAX_LINE = 64 * 1024
 """Bytes; a longer line is a fault and ends the connection."""
+PER_LINE = 64
+"""Messages in one line at most; none is anywhere near a sixty-fourth of the longest line."""
 READ = 64 * 1024
 """Bytes taken from the link at once."""
 
@@ -35,7 +37,8 @@ class Link:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._rest = b""
-        self._unsent: list[bytes] = []
+        self._waiting: list[Message] = []
+        self._unsent = b""
         self._stuck = False
         self.open = True
         pulse.add(sock.fileno(), self._drain, READ)
@@ -44,9 +47,9 @@ class Link:
         """Nothing once the link is over."""
         if not self.open:
             return
-        if not self._unsent:
+        if not self._waiting:
             self._loop.call_soon(self._flush)
-        self._unsent.append(_encode(message).encode() + b"\n")
+        self._waiting.append(message)
 
     def close(self) -> None:
         """What was sent and not read yet is lost."""
@@ -59,9 +62,13 @@ class Link:
             self._on_end()
 
     def _flush(self) -> None:
-        if not self.open or not self._unsent:
+        if not self.open:
             return
-        data = b"".join(self._unsent)
+        waiting, self._waiting = self._waiting, []
+        lines = [_encode(waiting[start : start + PER_LINE]) for start in range(0, len(waiting), PER_LINE)]
+        data = self._unsent + "".join([f"{line}\n" for line in lines]).encode()
+        if not data:
+            return
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
@@ -69,7 +76,7 @@ class Link:
         except OSError:
             self.close()
             return
-        self._unsent = [data[sent:]] if sent < len(data) else []
+        self._unsent = data[sent:]
         stuck = bool(self._unsent)
         if stuck and not self._stuck:
             self._loop.add_writer(self._socket.fileno(), self._flush)
@@ -86,8 +93,8 @@ class Link:
             data = b""
         *lines, self._rest = (self._rest + data).split(b"\n")
         try:
-            messages = [json.loads(line) for line in lines]
-        except ValueError:
+            messages = [message for line in lines for message in json.loads(line)]
+        except (ValueError, TypeError):
             data = b""
             messages = []
         if not data or len(self._rest) > MAX_LINE or not all(isinstance(message, dict) for message in messages):

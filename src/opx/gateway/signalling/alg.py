@@ -26,6 +26,7 @@ router that rewrites everything without a slip cannot be told from a phone witho
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from opx.gateway.signalling.bindings import Change
 from opx.gateway.signalling.timeline import Kind, Timeline
@@ -33,6 +34,8 @@ from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import Address, Flow, host_port
 from opx.sip.message import Request
 
+LONGEST_ADDRESS = 45
+"""Characters of an IPv6 address with an IPv4 one at its end; whatever is longer is none."""
 MAX_FLOWS = 10_000
 """Flows whose first REGISTER is remembered; beyond it the oldest are forgotten, and with them only findings."""
 DEFAULT_PORT = 5060
@@ -167,6 +170,11 @@ def in_description(request: Request, source: Address) -> Finding | None:
 
 def is_private(host: str) -> bool:
     """Whether a host is an address that is used behind NAT."""
+    return len(host) <= LONGEST_ADDRESS and _is_private(host)
+
+
+@lru_cache(maxsize=MAX_FLOWS)
+def _is_private(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -32,7 +32,10 @@ class CallMedia:
         self._signalled: str | None = None
         self._sent: dict[Side, SessionDescription] = {}
         self._versions = {Side.SET: 0, Side.ICP: 0}
-        self._ids = {side: int.from_bytes(random_bytes(4)) >> 1 for side in Side}
+        self._ids = {
+            Side.SET: int.from_bytes(random_bytes(4)) >> 1,
+            Side.ICP: int.from_bytes(random_bytes(4)) >> 1,
+        }
         self._held: dict[Side, bool] = {}
         self._hold = False
 
@@ -48,7 +51,7 @@ class CallMedia:
     @property
     def codec(self) -> str:
         """The audio encoding that both sides last described, such as "PCMA/8000"; "" when nothing was agreed on."""
-        offered = [_encodings(self._sent[side]) for side in Side if side in self._sent]
+        offered = [_encodings(self._sent[side]) for side in _BOTH if side in self._sent]
         return next((codec for codec in offered[0] if codec in offered[-1]), "") if offered else ""
 
     def address(self, side: Side) -> Address | None:
@@ -119,6 +122,7 @@ class CallMedia:
 
 STATIC_ENCODINGS = {"0": "PCMU/8000", "3": "GSM/8000", "8": "PCMA/8000", "9": "G722/8000", "18": "G729/8000"}
 """Payload types that need no rtpmap (RFC 3551 section 6)."""
+_BOTH = (Side.SET, Side.ICP)
 _NO_SPEECH = frozenset(("telephone-event", "cn", "red"))
 
 

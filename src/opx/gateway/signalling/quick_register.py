@@ -21,7 +21,7 @@ from opx.sip.parser import is_usual_address, is_usual_uri
 
 MAX_OCTETS = 4096
 """A longer message is not the usual one."""
-GENERATIONS = 4
+GENERATIONS = 2
 """Answers are kept for repetitions in so many parts, and forgotten part by part."""
 MAX_ANSWERS = 50_000
 """Answers in one part; beyond, the general path keeps a transaction for each."""
@@ -58,6 +58,7 @@ class QuickRegistrar:
         self._directory = directory
         self._verifier = verifier
         self._alg = alg
+        self._uri = ""
         self._step = agent.timing.timeout / GENERATIONS
         self._turned = self._wheel.now
         # The newest first. RFC 3261 section 17.2.2 keeps an answer for 64*T1; the last part is thrown away after that.
@@ -102,7 +103,7 @@ class QuickRegistrar:
         forwards = fields.get("Max-Forwards", "70")
         if (
             not start.endswith(_VERSION)
-            or not is_usual_uri(uri)
+            or not (uri == self._uri or self._is_usual(uri))
             or not cseq.endswith(" REGISTER")
             or not number.isdigit()
             or len(number) > 9
@@ -135,6 +136,13 @@ class QuickRegistrar:
         ).encode("ascii")
         self._answers[0][key] = (flow, answer)
         self._layer.transmit(flow, answer)
+        return True
+
+    def _is_usual(self, uri: str) -> bool:
+        """Remembers the last one that was: sets register at the same few."""
+        if not is_usual_uri(uri):
+            return False
+        self._uri = uri
         return True
 
     def _repeated(self, key: tuple[str, ...]) -> bool:
