@@ -292,9 +292,8 @@ class UserspaceDriver:
             raise
 
     def _socket(self, address: str, port: int) -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
             if self._policy.dscp:
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._policy.dscp << 2)
