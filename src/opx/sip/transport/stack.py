@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from opx.sip.agent import UserAgent
 from opx.sip.errors import RemoteProtocolError
@@ -100,10 +101,13 @@ class SipStack:
             except OSError:
                 await self.stop()
                 raise
-            for listener in self._server.sockets:
+            # A tuple or a list, as the event loop has it.
+            server: Any = self._server
+            sockets = list(server.sockets)
+            for listener in sockets:
                 # What is accepted inherits it, from the answer to the very first packet on.
                 mark(listener, self._dscp)
-            self.address = self._server.sockets[0].getsockname()[:2]
+            self.address = sockets[0].getsockname()[:2]
         self._sweep = self._loop.call_later(self.limits.idle / 4, self._close_idle)
 
     async def stop(self) -> None:
