@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from opx.gateway.signalling import quick_register
 from opx.gateway.signalling.keepalive import KeepAlivePolicy
 from opx.gateway.signalling.signalling import SignallingPolicy
+from opx.sip import answered
 from opx.sip.digest import Algorithm, Challenge, DigestClient
 from opx.sip.flow import Address, Flow
 from support.site import HOME, OUTSIDE, Phone, Site
@@ -43,6 +43,7 @@ class Step:
 
 
 usual = Step()
+SAME = "SIP/2.0/UDP 192.168.1.1;branch=z9hG4bK-same;rport"
 odd = {
     "credentials": st.sampled_from(["right", "wrong", "none", "again", "unknown", "junk", "two", "sha", "elsewhere"]),
     "contact": st.sampled_from(
@@ -71,7 +72,9 @@ odd = {
             "SIP/2.0/TCP 192.168.1.1;branch=z9hG4bK-{n};rport;alias",
             "SIP/2.0/UDP 192.168.1.1;branch=z9hG4bK-{n};rport=5;received=10.0.0.1",
             "SIP/2.0/UDP a;branch=z9hG4bK-{n};rport, SIP/2.0/UDP b;branch=z9hG4bK-x",
-            "SIP/2.0/UDP 192.168.1.1;branch=z9hG4bK-same;rport",
+            SAME,
+            "SIP/2.0/UDP 192.168.1.1:49152;branch=z9hG4bK-{n};rport",
+            "SIP/2.0/UDP [2001:db8::1];branch=z9hG4bK-{n};rport",
         ]
     ),
     "from_": st.sampled_from(
@@ -242,8 +245,12 @@ def masked(text: str) -> str:
 
 @given(st.lists(steps(), min_size=1, max_size=4))
 @example([usual, usual, Step(credentials="again", cseq="8 REGISTER"), Step(wait=250.0), Step(wait=250.0)])
-@example([Step(via="SIP/2.0/UDP 192.168.1.1;branch=z9hG4bK-same;rport", wait=w) for w in (5.0, 5.0, 40.0, 0.1)])
+@example([Step(via=SAME, wait=w) for w in (5.0, 5.0, 40.0, 0.1)])
 @example([Step(expires="60"), Step(expires="300"), Step(expires="60", wait=40.0), Step(expires="0")])
+@example([Step(via=SAME, wait=0.1), Step(via=SAME, further="X-Odd: 1"), Step(via=SAME, cseq="x REGISTER")])
+@example(
+    [Step(via=SAME, further="X-Odd: 1"), Step(via=SAME, wait=40.0), Step(via=SAME, end="Content-Length: 9\r\n\r\n")]
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_quick_and_general_way_come_to_the_same(history: list[Step]) -> None:
     quick, general = Twin(True), Twin(False)
@@ -271,7 +278,7 @@ def test_what_ends_or_is_refused_goes_the_general_way(expires: str) -> None:
 
 def test_a_repeated_request_gets_the_same_answer_until_its_time_is_over() -> None:
     twin = Twin(True)
-    step = Step(times=3, credentials="none", via="SIP/2.0/UDP 192.168.1.1;branch=z9hG4bK-same;rport")
+    step = Step(times=3, credentials="none", via=SAME)
     start = len(twin.site.wire.log)
     twin.play(0, step)
     answers = {one.data for one in twin.site.wire.log[start:] if one.data.startswith(b"SIP/2.0 401")}
@@ -285,7 +292,7 @@ def test_a_repeated_request_gets_the_same_answer_until_its_time_is_over() -> Non
 
 
 def test_answers_beyond_the_bound_are_left_to_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quick_register, "MAX_ANSWERS", 1)
+    monkeypatch.setattr(answered, "MAX_ANSWERS", 1)
     twin = Twin(True)
     twin.play(0, usual)
     assert twin.general == ["REGISTER"]

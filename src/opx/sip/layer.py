@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from itertools import count
 
+from opx.sip.answered import Answered
 from opx.sip.entropy import random_hex
 from opx.sip.errors import LocalProtocolError
 from opx.sip.flow import Flow, host_port
@@ -42,6 +43,8 @@ class TransactionLayer:
         self.wheel = wheel
         self.timing = timing or Timing()
         self.outgoing: list[tuple[Flow, bytes]] = []
+        self.answered = Answered(self.timing.timeout)
+        """For whoever answers without a transaction."""
         self._user = user
         self._wake = wake
         self._sent_by = sent_by
@@ -117,12 +120,22 @@ class TransactionLayer:
         server = self._servers.get(key)
         if server is not None:
             server.happen(Input.ACK if method == "ACK" else Input.REQUEST, message)
+        elif self.repeat(key):
+            return
         elif method == "ACK":
             self._user.on_ack(message, flow)
         elif method == "CANCEL":
             self._on_cancel(message, key, flow)
         else:
             self._user.on_request(self._serve(message, key, flow))
+
+    def repeat(self, key: tuple[str, ...]) -> bool:
+        """Whether a request was answered without a transaction: then the same answer goes out again."""
+        known = self.answered.find(key, self.wheel.now)
+        if known is None:
+            return False
+        self.transmit(*known)
+        return True
 
     def serves(self, key: tuple[str, ...]) -> bool:
         """Whether a request with this key has come before: branch, the Via up to its parameters, and method."""

@@ -36,7 +36,7 @@ from opx.sip.message import Request
 
 LONGEST_ADDRESS = 45
 """Characters of an IPv6 address with an IPv4 one at its end; whatever is longer is none."""
-MAX_FLOWS = 10_000
+MAX_FLOWS = 100_000
 """Flows whose first REGISTER is remembered; beyond it the oldest are forgotten, and with them only findings."""
 DEFAULT_PORT = 5060
 PRIVATE = tuple(

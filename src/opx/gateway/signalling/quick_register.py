@@ -21,15 +21,10 @@ from opx.sip.parser import is_usual_address, is_usual_uri
 
 MAX_OCTETS = 4096
 """A longer message is not the usual one."""
-GENERATIONS = 2
-"""Answers are kept for repetitions in so many parts, and forgotten part by part."""
-MAX_ANSWERS = 50_000
-"""Answers in one part; beyond, the general path keeps a transaction for each."""
 
 _START, _VERSION = "REGISTER ", " SIP/2.0"
-_VIA = re.compile(
-    r"(SIP/2\.0/UDP [A-Za-z0-9_][A-Za-z0-9_.\-]*(?::[1-9][0-9]{0,3})?);(?:rport;)?branch=(z9hG4bK[\w.\-]+)(;rport)?\Z"
-)
+_PORT = r"(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
+_VIA = re.compile(rf"(SIP/2\.0/UDP [A-Za-z0-9_][A-Za-z0-9_.\-]*{_PORT});(?:rport;)?branch=(z9hG4bK[\w.\-]+)(;rport)?\Z")
 _TAG = re.compile(r"[A-Za-z0-9_.\-]+\Z")
 _READ = frozenset(("Via", "From", "To", "Call-ID", "CSeq", "Contact", "Expires", "Authorization", "Max-Forwards"))
 _OF_NO_ACCOUNT = frozenset(
@@ -58,11 +53,7 @@ class QuickRegistrar:
         self._directory = directory
         self._verifier = verifier
         self._alg = alg
-        self._uri = ""
-        self._step = agent.timing.timeout / GENERATIONS
-        self._turned = self._wheel.now
-        # The newest first. RFC 3261 section 17.2.2 keeps an answer for 64*T1; the last part is thrown away after that.
-        self._answers: list[dict[tuple[str, ...], tuple[Flow, bytes]]] = [{} for _ in range(GENERATIONS + 1)]
+        self._uri: str | None = None
 
     def take(self, data: bytes, flow: Flow) -> bool:
         """Whether this REGISTER has been answered; if not, nothing has happened."""
@@ -96,8 +87,6 @@ class QuickRegistrar:
             return False
         head, branch, _ = top.groups()
         key = (branch, head, "REGISTER")
-        if self._repeated(key):
-            return True
         uri = start[len(_START) : -len(_VERSION)]
         number = cseq[: -len(" REGISTER")]
         forwards = fields.get("Max-Forwards", "70")
@@ -113,9 +102,11 @@ class QuickRegistrar:
             or not call_id
             or " " in call_id
             or not _are_plain(from_, to)
-            or self._layer.serves(key)
-            or len(self._answers[0]) >= MAX_ANSWERS
         ):
+            return False
+        if self._layer.repeat(key):
+            return True
+        if self._layer.serves(key) or self._layer.answered.full:
             return False
         offered = fields.get("Authorization")
         if offered is None:
@@ -134,7 +125,7 @@ class QuickRegistrar:
             f"SIP/2.0 {status}\r\nVia: {head};branch={branch};rport={port};received={host}\r\nFrom: {from_}\r\n"
             f"To: {to};tag={new_tag()}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\n{end}Content-Length: 0\r\n\r\n"
         ).encode("ascii")
-        self._answers[0][key] = (flow, answer)
+        self._layer.answered.keep(key, flow, answer, self._wheel.now)
         self._layer.transmit(flow, answer)
         return True
 
@@ -144,23 +135,6 @@ class QuickRegistrar:
             return False
         self._uri = uri
         return True
-
-    def _repeated(self, key: tuple[str, ...]) -> bool:
-        """Whether this was answered before: then the same answer goes out again (RFC 3261 section 17.2.2)."""
-        self._turn()
-        for answers in self._answers:
-            if (known := answers.get(key)) is not None:
-                self._layer.transmit(*known)
-                return True
-        return False
-
-    def _turn(self) -> None:
-        late = int((self._wheel.now - self._turned) / self._step)
-        if late > 0:
-            self._turned += late * self._step
-            for _ in range(min(late, len(self._answers))):
-                self._answers.pop()
-                self._answers.insert(0, {})
 
     def _refreshed(self, offered: str, uri: str, fields: dict[str, str], flow: Flow, cseq: int) -> str:
         """The Contact line of a 200, when the credentials are right and a binding is merely prolonged; else ""."""
