@@ -150,15 +150,16 @@ class Twin:
         self.site = Site(SignallingPolicy(keep_alive=KeepAlivePolicy(interval=0, idle_limit=10_000)))
         self.general: list[str] = []
         agent = self.site.signalling.set_agent
-        register = self.site.signalling.registrar.on_register
+        taken = agent.quick_register
+        assert taken is not None
 
-        def noted(transaction: object) -> None:
+        def noted(data: bytes, flow: Flow) -> bool:
+            if taken(data, flow):
+                return True
             self.general.append("REGISTER")
-            register(transaction)  # type: ignore[arg-type]
+            return False
 
-        self.site.signalling.registrar.on_register = noted  # type: ignore[method-assign]
-        if not quick:
-            agent.quick_register = None
+        agent.quick_register = noted if quick else None
         self.phone: Phone = self.site.phone(1)
         self.phone.register()
         self.call_id = self.site.signalling.registrar.bindings.of(1)[0].call_id
