@@ -1,11 +1,11 @@
 """Answers that went out without a transaction, kept to be repeated (RFC 3261 section 17.2.2)."""
 
+from collections import OrderedDict
+
 from opx.sip.flow import Flow
 
-PARTS = 2
-"""Answers are forgotten part by part, each when all of it is too old."""
-MAX_ANSWERS = 50_000
-"""Answers in one part; whoever finds it full makes a transaction."""
+MAX_ANSWERS = 150_000
+"""Whoever finds no room makes a transaction."""
 
 Key = tuple[str, ...]
 
@@ -15,31 +15,22 @@ class Answered:
 
     def __init__(self, lifetime: float) -> None:
         self._lifetime = lifetime
-        self._turned = 0.0
-        # The newest first; the last one holds what is half forgotten.
-        self._parts: list[dict[Key, tuple[float, Flow, bytes]]] = [{} for _ in range(PARTS + 1)]
+        # The oldest first, for all live equally long.
+        self._answers: OrderedDict[Key, tuple[float, Flow, bytes]] = OrderedDict()
 
-    @property
-    def full(self) -> bool:
-        return len(self._parts[0]) >= MAX_ANSWERS
+    def has_room(self, now: float) -> bool:
+        self._forget(now)
+        return len(self._answers) < MAX_ANSWERS
 
     def keep(self, key: Key, flow: Flow, data: bytes, now: float) -> None:
-        self._turn(now)
-        self._parts[0][key] = (now + self._lifetime, flow, data)
+        self._forget(now)
+        self._answers[key] = (now + self._lifetime, flow, data)
 
     def find(self, key: Key, now: float) -> tuple[Flow, bytes] | None:
-        self._turn(now)
-        for part in self._parts:
-            known = part.get(key)
-            if known is not None and known[0] > now:
-                return known[1], known[2]
-        return None
+        known = self._answers.get(key)
+        return (known[1], known[2]) if known is not None and known[0] > now else None
 
-    def _turn(self, now: float) -> None:
-        step = self._lifetime / PARTS
-        late = int((now - self._turned) / step)
-        if late > 0:
-            self._turned += late * step
-            for _ in range(min(late, len(self._parts))):
-                self._parts.pop()
-                self._parts.insert(0, {})
+    def _forget(self, now: float) -> None:
+        answers = self._answers
+        while answers and next(iter(answers.values()))[0] <= now:
+            answers.popitem(last=False)

@@ -221,8 +221,7 @@ class DigestVerifier:
         offered = self._ours(values)
         if offered is None:
             return Verdict(False, "", "no credentials for this realm")
-        known = offered.algorithm is not None and offered.algorithm in self._algorithms
-        secret = ha1_for(offered.username, offered.algorithm) if offered.algorithm is not None and known else None
+        secret = ha1_for(offered.username, offered.algorithm) if offered.algorithm in self._algorithms else None
         return self.judge(offered, method, secret, now, request_uri)
 
     def judge(self, offered: Authorization, method: str, secret: str | None, now: float, request_uri: str) -> Verdict:

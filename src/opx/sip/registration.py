@@ -278,7 +278,11 @@ def granted_expires(response: Response, contact: str, asked: int) -> float:
 def requested_expires(contact: NameAddr, request: Request, default: int, maximum: int) -> int:
     """Seconds that a REGISTER asks for one contact: its own parameter before the Expires header, at most `maximum`."""
     own = own_expires(contact)
-    asked = request.expires if own is None else own
+    return bounded_expires(request.expires if own is None else own, default, maximum)
+
+
+def bounded_expires(asked: int | None, default: int, maximum: int) -> int:
+    """Seconds for a registration that asks for `asked`, None when it says nothing."""
     return default if asked is None else min(asked, maximum)
 
 

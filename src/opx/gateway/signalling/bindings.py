@@ -117,11 +117,11 @@ class BindingTable:
 
     def refresh(self, binding: LiveBinding, expires: int) -> None:
         """Prolong one that is here, by so many seconds from now."""
-        binding.registered_at = self._wheel.now
-        sooner = self._wheel.now + expires < binding.expires_at
-        binding.expires_at = self._wheel.now + expires
+        now = self._wheel.now
+        sooner = now + expires < binding.expires_at
+        binding.registered_at, binding.expires_at = now, now + expires
+        # Where the end moves away, the timer that there is finds that out when it comes.
         if sooner:
-            # Where it moves back, the timer that there is sees so when it comes.
             self._arm(binding)
 
     def remove(self, binding: LiveBinding) -> None:

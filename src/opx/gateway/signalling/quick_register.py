@@ -24,7 +24,9 @@ MAX_OCTETS = 4096
 
 _START, _VERSION = "REGISTER ", " SIP/2.0"
 _PORT = r"(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
-_VIA = re.compile(rf"(SIP/2\.0/UDP [A-Za-z0-9_][A-Za-z0-9_.\-]*{_PORT});(?:rport;)?branch=(z9hG4bK[\w.\-]+)(;rport)?\Z")
+_VIA = re.compile(
+    rf"(SIP/2\.0/UDP [A-Za-z0-9_][A-Za-z0-9_.\-]*{_PORT});(?:rport;)?branch=(z9hG4bK[\w.\-]+)(?:;rport)?\Z"
+)
 _TAG = re.compile(r"[A-Za-z0-9_.\-]+\Z")
 _READ = frozenset(("Via", "From", "To", "Call-ID", "CSeq", "Contact", "Expires", "Authorization", "Max-Forwards"))
 _OF_NO_ACCOUNT = frozenset(
@@ -46,14 +48,12 @@ class QuickRegistrar:
         verifier: DigestVerifier,
         alg: AlgWatch,
     ) -> None:
-        self._agent = agent
         self._layer = agent.layer
         self._wheel = agent.wheel
         self._registrar = registrar
         self._directory = directory
         self._verifier = verifier
         self._alg = alg
-        self._uri: str | None = None
 
     def take(self, data: bytes, flow: Flow) -> bool:
         """Whether this REGISTER has been answered; if not, nothing has happened."""
@@ -71,28 +71,23 @@ class QuickRegistrar:
         del lines[0]
         try:
             fields = dict([line.split(": ", 1) for line in lines])
-            via, from_, to, call_id, cseq = (
-                fields["Via"],
-                fields["From"],
-                fields["To"],
-                fields["Call-ID"],
-                fields["CSeq"],
-            )
+            via, from_, to = fields["Via"], fields["From"], fields["To"]
+            call_id, cseq = fields["Call-ID"], fields["CSeq"]
         except (ValueError, KeyError):
             return False
         if len(fields) != len(lines) or not fields.keys() <= _KNOWN or not "".join(lines).isprintable():
             return False
         top = _VIA.match(via)
-        if top is None or (via.count(";rport") != 1):
+        if top is None or via.count(";rport") != 1:
             return False
-        head, branch, _ = top.groups()
+        head, branch = top.groups()
         key = (branch, head, "REGISTER")
         uri = start[len(_START) : -len(_VERSION)]
         number = cseq[: -len(" REGISTER")]
         forwards = fields.get("Max-Forwards", "70")
         if (
             not start.endswith(_VERSION)
-            or not (uri == self._uri or self._is_usual(uri))
+            or not is_usual_uri(uri)
             or not cseq.endswith(" REGISTER")
             or not number.isdigit()
             or len(number) > 9
@@ -106,7 +101,7 @@ class QuickRegistrar:
             return False
         if self._layer.repeat(key):
             return True
-        if self._layer.serves(key) or self._layer.answered.full:
+        if self._layer.serves(key) or not self._layer.answered.has_room(self._wheel.now):
             return False
         offered = fields.get("Authorization")
         if offered is None:
@@ -127,13 +122,6 @@ class QuickRegistrar:
         ).encode("ascii")
         self._layer.answered.keep(key, flow, answer, self._wheel.now)
         self._layer.transmit(flow, answer)
-        return True
-
-    def _is_usual(self, uri: str) -> bool:
-        """Remembers the last one that was: sets register at the same few."""
-        if not is_usual_uri(uri):
-            return False
-        self._uri = uri
         return True
 
     def _refreshed(self, offered: str, uri: str, fields: dict[str, str], flow: Flow, cseq: int) -> str:

@@ -22,7 +22,13 @@ from opx.sip.agent import new_tag
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import Flow, host_port
 from opx.sip.message import Request, Response
-from opx.sip.registration import RegistrationResult, RegistrationState, own_expires, requested_expires
+from opx.sip.registration import (
+    RegistrationResult,
+    RegistrationState,
+    bounded_expires,
+    own_expires,
+    requested_expires,
+)
 from opx.sip.timers import Timer, TimerWheel
 from opx.sip.transactions import ServerTransaction
 
@@ -282,7 +288,7 @@ class Registrar:
     def granted(self, binding: LiveBinding, expires: int | None) -> int:
         """Seconds that a refresh gets, with `expires` in its header; 0 where it is to be refused or ends."""
         asked = expires if binding.asked is None else binding.asked
-        seconds = self._policy.default_expires if asked is None else min(asked, self._policy.max_expires)
+        seconds = bounded_expires(asked, self._policy.default_expires, self._policy.max_expires)
         return seconds if seconds >= self._policy.min_expires else 0
 
     def refresh(self, binding: LiveBinding, call_id: str, cseq: int, user_agent: str, expires: int) -> None:
