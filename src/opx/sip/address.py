@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.grammar import Params, format_params, has_control, param_of, parse_params, quote, split_commas, unquote
-from opx.sip.uri import MAX_REMEMBERED, MAX_REMEMBERED_LENGTH, Uri
+from opx.sip.remembering import remembered
+from opx.sip.uri import Uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> "NameAddr":
         """RemoteProtocolError when it is no address. Without angle brackets parameters belong to the header."""
-        return _remembered(text) if len(text) <= MAX_REMEMBERED_LENGTH else _parse(text)
+        return _recall(text)
 
     @classmethod
     def parse_many(cls, values: Iterable[str]) -> "list[NameAddr]":
@@ -68,8 +68,7 @@ def _parse(text: str) -> NameAddr:
     return NameAddr(display, Uri.parse(text[start + 1 : end].strip()), parse_params(rest[1:]) if rest else ())
 
 
-# Those of a dialog come with each of its messages.
-_remembered = lru_cache(maxsize=MAX_REMEMBERED)(_parse)
+_recall = remembered(_parse)
 
 
 def _angle(text: str) -> int:

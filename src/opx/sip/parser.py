@@ -1,14 +1,13 @@
 """Reading messages: tolerant of how things are written, strict about what could be used against us."""
 
 import re
-from functools import lru_cache
 
 from opx.sip.address import NameAddr
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.grammar import canonical, display_name, is_token, lookup
 from opx.sip.headers import METHODS
 from opx.sip.message import Request, Response
-from opx.sip.uri import MAX_REMEMBERED, MAX_REMEMBERED_LENGTH
+from opx.sip.remembering import remembered
 
 MAX_HEAD_BYTES = 16 * 1024
 """Start line and headers."""
@@ -198,16 +197,6 @@ def _check(message: Request | Response) -> None:
             raise RemoteProtocolError("a Request-URI holds no headers")
 
 
-def is_usual_uri(text: str) -> bool:
-    """Whether this is a SIP URI as nearly every one is: without headers, and nothing in it needs a closer look."""
-    return _known_uri(text) if len(text) <= MAX_REMEMBERED_LENGTH else _USUAL_URI.match(text) is not None
-
-
-def is_usual_address(text: str) -> bool:
-    """The same for what stands in a From or To."""
-    return _known_address(text) if len(text) <= MAX_REMEMBERED_LENGTH else _USUAL_ADDRESS.match(text) is not None
-
-
 # What nearly every message looks like, told in one step; anything else is taken apart.
 _HOST_PORT = (
     r"(?:[A-Za-z0-9_][A-Za-z0-9_.\-]*|\[[0-9A-Fa-f:.]{2,45}\])(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
@@ -219,13 +208,15 @@ _USUAL_ADDRESS = re.compile(rf'(?:"[^"\\]*"|[A-Za-z0-9\-. ]*+)\s*<{_SIP_URI}>(?:
 _USUAL_VIA = re.compile(rf"SIP/2\.0/(?:UDP|TCP|TLS) {_HOST_PORT}(?:;{_WORD}(?:={_WORD})?)*\Z")
 
 
-@lru_cache(maxsize=MAX_REMEMBERED)
-def _known_uri(text: str) -> bool:
+@remembered
+def is_usual_uri(text: str) -> bool:
+    """Whether this is a SIP URI as nearly every one is: without headers, and nothing in it needs a closer look."""
     return _USUAL_URI.match(text) is not None
 
 
-@lru_cache(maxsize=MAX_REMEMBERED)
-def _known_address(text: str) -> bool:
+@remembered
+def is_usual_address(text: str) -> bool:
+    """The same for what stands in a From or To."""
     return _USUAL_ADDRESS.match(text) is not None
 
 

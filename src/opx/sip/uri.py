@@ -2,16 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from opx.sip.errors import LocalProtocolError, RemoteProtocolError
 from opx.sip.grammar import Params, format_host, format_params, has_control, parse_params, split_host_port, unquote
-
-MAX_REMEMBERED = 16_384
-"""Texts whose reading is remembered, here and of each other kind: some megabytes at the very most."""
-MAX_REMEMBERED_LENGTH = 128
-"""Characters; strangers may send longer ones, which then cost no memory."""
+from opx.sip.remembering import remembered
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\"]")
@@ -48,7 +43,7 @@ class Uri:
     @classmethod
     def parse(cls, text: str) -> "Uri":
         """RemoteProtocolError when it is no URI."""
-        return _remembered(text) if len(text) <= MAX_REMEMBERED_LENGTH else _parse(text)
+        return _recall(text)
 
     def __str__(self) -> str:
         if self.scheme not in ("sip", "sips"):
@@ -109,8 +104,7 @@ def _parse(text: str) -> Uri:
     return Uri(scheme, user, password, host, port, parse_params(params) if semicolon else (), headers)
 
 
-# The same contacts and targets come again and again: of a dialog's requests, of an ICP's calls.
-_remembered = lru_cache(maxsize=MAX_REMEMBERED)(_parse)
+_recall = remembered(_parse)
 
 
 def _end_of_hostport(rest: str) -> int:

@@ -26,16 +26,14 @@ router that rewrites everything without a slip cannot be told from a phone witho
 
 import ipaddress
 from dataclasses import dataclass
-from functools import lru_cache
 
 from opx.gateway.signalling.bindings import Change
 from opx.gateway.signalling.timeline import Kind, Timeline
 from opx.sip.errors import RemoteProtocolError
 from opx.sip.flow import Address, Flow, host_port
 from opx.sip.message import Request
+from opx.sip.remembering import remembered
 
-LONGEST_ADDRESS = 45
-"""Characters of an IPv6 address with an IPv4 one at its end; whatever is longer is none."""
 MAX_FLOWS = 100_000
 """Flows whose first REGISTER is remembered; beyond it the oldest are forgotten, and with them only findings."""
 DEFAULT_PORT = 5060
@@ -168,13 +166,9 @@ def in_description(request: Request, source: Address) -> Finding | None:
     return Finding(False, shows)
 
 
+@remembered
 def is_private(host: str) -> bool:
     """Whether a host is an address that is used behind NAT."""
-    return len(host) <= LONGEST_ADDRESS and _is_private(host)
-
-
-@lru_cache(maxsize=MAX_FLOWS)
-def _is_private(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
