@@ -17,7 +17,7 @@ from opx.sip.message import Request, Response
 from opx.sip.transport.clock import WheelClock
 from opx.sip.transport.marking import mark
 from opx.sip.transport.tcp import StreamConnection
-from opx.sip.transport.udp import MAX_FLOWS, UdpListener
+from opx.sip.transport.udp import UdpListener
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,6 @@ class SipStack:
         self._connections: dict[Flow, StreamConnection] = {}
         self._by_remote: dict[Address, Flow] = {}
         self._per_source: Counter[str] = Counter()
-        # Ways that were asked for before: nearly all requests go to the same few ICPs, or to where a set is.
-        self._flows_to: dict[Destination, Flow] = {}
         self._serials = count(1)
         self._connecting: set[asyncio.Task[None]] = set()
         self._reading = False
@@ -145,17 +143,15 @@ class SipStack:
     def flow_to(self, destination: Destination) -> Flow | None:
         """The way to an address; a TCP connection is shared with all that goes there, and made when there is none."""
         transport, host, port = destination
-        if transport == "UDP" and (known := self._flows_to.get(destination)) is not None:
+        udp = self._udp if transport == "UDP" else None
+        if udp is not None and (known := udp.known_flow((host, port))) is not None:
             return known
         try:
             ipaddress.ip_address(host)
         except ValueError:
             return None
-        if transport == "UDP" and self._udp is not None:
-            if len(self._flows_to) >= MAX_FLOWS:
-                self._flows_to.clear()
-            flow = self._flows_to[destination] = Flow("UDP", self.address, (host, port))
-            return flow
+        if udp is not None:
+            return udp.flow_to((host, port))
         if transport == "TCP" and "TCP" in self._transports:
             return self._by_remote.get((host, port)) or self._connect((host, port))
         return None

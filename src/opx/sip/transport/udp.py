@@ -93,6 +93,17 @@ class UdpListener:
             self.dropped += 1
             log.debug("UDP %s: cannot send to %s: %s", host_port(self.local), host_port(remote), error)
 
+    def known_flow(self, remote: Address) -> Flow | None:
+        """The way to a peer that something came from or went to lately."""
+        return self._flows.get(remote)
+
+    def flow_to(self, remote: tuple[Any, ...]) -> Flow:
+        """The way to a peer, as the socket names it: address and port before all else."""
+        if len(self._flows) >= MAX_FLOWS:
+            self._flows.clear()
+        flow = self._flows[remote] = Flow("UDP", self.local, remote[:2])
+        return flow
+
     def close(self) -> None:
         if self._socket.fileno() >= 0:
             self._pulse.remove(self._socket.fileno())
@@ -131,11 +142,7 @@ class UdpListener:
             except OSError as error:
                 log.debug("UDP %s: %s", host_port(local), error)
                 continue
-            flow = flows.get(remote)
-            if flow is None:
-                if len(flows) >= MAX_FLOWS:
-                    flows.clear()
-                flow = flows[remote] = Flow("UDP", local, remote[:2])
+            flow = flows.get(remote) or self.flow_to(remote)
             if len(data) <= 4 and _KEEPALIVE.issuperset(data):
                 self._on_keepalive(flow)
             else:
