@@ -47,7 +47,7 @@ class Link:
         """Nothing once the link is over."""
         if not self.open:
             return
-        if not self._waiting:
+        if not self._waiting and not self._stuck:
             self._loop.call_soon(self._flush)
         self._waiting.append(message)
 
