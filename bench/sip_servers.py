@@ -67,18 +67,27 @@ def missing_compiled() -> str:
     return "build/compiled is not up to date; make compiled" if subprocess.run(check).returncode else ""
 
 
+def write_gateway(folder: Path, outside: str, inside: str, icp: str, users: int) -> Path:
+    """The files of a gateway between `outside` and `inside` with so many devices of one ICP; returns its settings."""
+    devices = "".join(
+        f'[[device]]\nusername = "user{n}"\npassword = "{PASSWORD}"\nicp = "Node 1"\nicp_username = "{10000 + n}"\n'
+        for n in range(users)
+    )
+    imported = folder / "devices.toml"
+    imported.touch(mode=0o600)
+    imported.write_text(f'[[icp]]\nname = "Node 1"\nhost = "{icp}"\n{devices}')
+    config = folder / "gateway.toml"
+    config.write_text(GATEWAY.format(folder=folder, outside=outside, inside=inside))
+    return config
+
+
 @contextmanager
 def gateway(load: Load, *, compiled: bool = False) -> Iterator[Server]:
     """Our gateway with all users as devices of one ICP, its core interpreted or compiled."""
-    folder, network = load.folder, load.network
-    devices = "".join(
-        f'[[device]]\nusername = "user{n}"\npassword = "{PASSWORD}"\nicp = "Node 1"\nicp_username = "{10000 + n}"\n'
-        for n in range(USERS)
-    )
-    (folder / "devices.toml").write_text(f'[[icp]]\nname = "Node 1"\nhost = "{load.icp_address}"\n{devices}')
-    outside, inside = network.at("10.1"), network.at("20.1")
-    (folder / "gateway.toml").write_text(GATEWAY.format(folder=folder, outside=outside, inside=inside))
-    command = [sys.executable, "-m", "opx", "gateway", "run", "--config", str(folder / "gateway.toml")]
+    folder = load.folder
+    outside = load.network.at("10.1")
+    config = write_gateway(folder, outside, load.network.at("20.1"), load.icp_address, USERS)
+    command = [sys.executable, "-m", "opx", "gateway", "run", "--config", str(config)]
     if compiled:
         command = ["env", f"PYTHONPATH={REPOSITORY / 'build' / 'compiled'}", *command]
     with PinnedProgram(command, folder / "server.txt", core=server_core()) as program:

@@ -18,7 +18,8 @@ TARGET = HERE / "build" / "compiled"
 ROOMS = ("sip", "sip/bodies", "sip/transport", "sdp", "gateway/signalling", "gateway/media", "rtp")
 """Where the time of a registration and of a call goes; the shells in sip/transport wait for the kernel."""
 INTERPRETED = frozenset(("__init__.py", "settings.py", "xml.py", "interface.py", "worker.py"))
-"""Modules that mypyc cannot take: packages' doors, pydantic's models, a character class with lone surrogates."""
+"""Modules that mypyc cannot take: packages' doors, pydantic's models, a character class with lone surrogates, what is
+read by the names of its slots, and a program's first module."""
 SETUP = """
 from mypyc.build import mypycify
 from setuptools import setup

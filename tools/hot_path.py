@@ -9,18 +9,16 @@ not with other programs: that is what `bench/` is for.
 import argparse
 import asyncio
 import cProfile
-import hashlib
 import os
 import pstats
-import re
 import socket
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HERE / "bench"), str(HERE / "tests")]
@@ -29,22 +27,23 @@ from opx.config import load_settings  # noqa: E402
 from opx.gateway.service import GatewayService  # noqa: E402
 from opx.gateway.settings import GatewaySettings  # noqa: E402
 from opx.memory import settle  # noqa: E402
-from sip_servers import GATEWAY  # noqa: E402
+from opx.sip.digest import Algorithm, Challenge, DigestClient  # noqa: E402
+from opx.sip.message import Request, Response  # noqa: E402
+from opx.sip.parser import parse  # noqa: E402
+from peers.sipp import PASSWORD  # noqa: E402
+from sip_servers import write_gateway  # noqa: E402
 from support.network import claim_network  # noqa: E402
 
 Address = tuple[str, int]
+Message = Request | Response
 USERS = 2_000
 WAVE = 16
 """Registrations or calls that take each step together, as they gather under load."""
-PASSWORD = "pass-word-1234"
 SDP = (
     "v=0\r\no=bench 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0 8 101\r\n"
     "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
     "a=sendrecv\r\n"
 )
-_COPIED = re.compile(r"^(?:Via|Record-Route|From|To|Call-ID|CSeq):.*$", re.MULTILINE | re.IGNORECASE)
-_NONCE = re.compile(r'nonce="([^"]+)"')
-_REALM = re.compile(r'realm="([^"]+)"')
 
 
 class Wire(socket.socket):
@@ -116,7 +115,7 @@ class Rig:
 
     async def exchange(
         self, to_set: list[bytes], to_icp: list[bytes], wait: bool = False
-    ) -> tuple[list[str], list[str]]:
+    ) -> tuple[list[Message], list[Message]]:
         """Gives each side's datagrams to the gateway; returns what it sent to each side."""
         for wire, stack, what, remote in zip(
             self.wires,
@@ -137,7 +136,7 @@ class Rig:
         await asyncio.sleep(0)
         sent = []
         for wire in self.wires:
-            sent.append([data.decode() for data, _ in wire.going])
+            sent.append([parse(data) for data, _ in wire.going])
             wire.going.clear()
         return sent[0], sent[1]
 
@@ -187,131 +186,103 @@ class Rig:
             f"{kind}Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
-    def credentials(self, challenge: str, method: str, uri: str, user: int, header: str) -> str:
-        nonce, realm = _found(_NONCE, challenge), _found(_REALM, challenge)
-        ha1 = _md5(f"user{user}:{realm}:{PASSWORD}")
-        answer = _md5(f"{ha1}:{nonce}:00000001:6b8b4567:auth:{_md5(f'{method}:{uri}')}")
-        return (
-            f'{header}: Digest username="user{user}",realm="{realm}",cnonce="6b8b4567",nc=00000001,qop=auth,'
-            f'uri="{uri}",nonce="{nonce}",response="{answer}",algorithm=MD5\r\n'
-        )
+    @staticmethod
+    def credentials(challenged: Response, method: str, uri: str, user: int) -> str:
+        name = "www-authenticate" if challenged.status == 401 else "proxy-authenticate"
+        challenges = [Challenge.parse(value, proxy=challenged.status == 407) for value in challenged.get_all(name)]
+        # The one that sipp knows too.
+        md5 = [challenge for challenge in challenges if challenge.algorithm is Algorithm.MD5]
+        header = DigestClient(f"user{user}", PASSWORD).answer(md5, method, uri)
+        assert header is not None
+        return f"{header[0].title()}: {header[1]}\r\n"
 
-    def answer(self, request: str, status: str, *, tag: str = "", extra: str = "", body: str = "") -> bytes:
-        copied = "\r\n".join(_COPIED.findall(request.replace("\r\n", "\n").partition("\n\n")[0]))
-        if tag:
-            copied = re.sub(r"(?m)^(To:[^\r\n]*)", rf"\1;tag={tag}", copied)
-        return f"SIP/2.0 {status}\r\n{copied}\r\n{extra}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    @staticmethod
+    def answer(request: Request, status: int, *headers: tuple[str, str], tag: str = "", body: str = "") -> bytes:
+        response = request.reply(status, to_tag=tag)
+        for name, value in headers:
+            response.add(name, value)
+        response.body = body.encode()
+        return response.encode()
 
     # --- what is measured
 
     async def register(self, users: list[int]) -> None:
         calls = [self.number() for _ in users]
         uri = f"sip:{self.outside}:5060"
-        challenged, _ = await self.exchange(
+        sent, _ = await self.exchange(
             [self.request("REGISTER", u, c, 1) for u, c in zip(users, calls, strict=True)], []
         )
-        expires = "Expires: 3600\r\n"
         second = [
-            self.request("REGISTER", u, c, 2, extra=self.credentials(a, "REGISTER", uri, u, "Authorization") + expires)
-            for u, c, a in zip(users, calls, challenged, strict=True)
+            self.request("REGISTER", u, c, 2, extra=f"{self.credentials(a, 'REGISTER', uri, u)}Expires: 3600\r\n")
+            for u, c, a in zip(users, calls, _responses(sent, 401, len(users)), strict=True)
         ]
         answered, forwarded = await self.exchange(second, [])
         if forwarded:
             # Only the first time: its ICP hears of it.
-            contact = re.compile(r"(?m)^Contact:.*$")
-            said = [f"{_found_line(contact, one)}\r\nExpires: 7200\r\n" for one in forwarded]
-            more, _ = await self.exchange(
-                [], [self.answer(one, "200 OK", tag="i", extra=e) for one, e in zip(forwarded, said, strict=True)]
-            )
-            answered = [*answered, *more]
-        _expect(answered, "SIP/2.0 200", len(users))
+            taken = [
+                self.answer(one, 200, ("contact", one.need("contact")), ("expires", "7200"), tag="i")
+                for one in _requests(forwarded, "REGISTER", len(users))
+            ]
+            answered, _ = await self.exchange([], taken)
+        _responses(answered, 200, len(users))
 
     async def call(self, users: list[int]) -> None:
+        count = len(users)
         calls = [self.number() for _ in users]
-        offer = SDP.format(host=self.phones[0])
+        offer, answer = SDP.format(host=self.phones[0]), SDP.format(host=self.icp[0])
         target = f"sip:200@{self.outside}:5060"
-        challenged, _ = await self.exchange(
-            [self.request("INVITE", u, c, 1, body=offer) for u, c in zip(users, calls, strict=True)], []
-        )
-        challenged = [one for one in challenged if one.startswith("SIP/2.0 407")]
+        first = [self.request("INVITE", u, c, 1, body=offer) for u, c in zip(users, calls, strict=True)]
+        sent, _ = await self.exchange(first, [])
         second = []
-        for u, c, a in zip(users, calls, challenged, strict=True):
-            to = _header(a, "To")
-            second.append(self.request("ACK", u, c, 1, to=to).replace(b"-ACK;rport", b"-INVITE;rport"))
-            extra = self.credentials(a, "INVITE", target, u, "Proxy-Authorization")
-            second.append(self.request("INVITE", u, c, 2, extra=extra, body=offer))
-        _, invites = await self.exchange(second, [], wait=True)
-        invites = [one for one in invites if one.startswith("INVITE")]
-        realm = 'Proxy-Authenticate: Digest realm="icp", nonce="{}", algorithm=MD5, qop="auth"\r\n'
-        refused = [
-            self.answer(one, "407 Proxy", tag="r", extra=realm.format(_header(one, "Call-ID"))) for one in invites
+        for u, c, a in zip(users, calls, _responses(sent, 407, count), strict=True):
+            ack = self.request("ACK", u, c, 1, to=a.need("to"))
+            second.append(ack.replace(b"-ACK;rport", b"-INVITE;rport"))
+            second.append(self.request("INVITE", u, c, 2, extra=self.credentials(a, "INVITE", target, u), body=offer))
+        _, sent = await self.exchange(second, [], wait=True)
+        refused = []
+        for one in _requests(sent, "INVITE", count):
+            challenge = Challenge("icp", one.call_id, Algorithm.MD5).header_value()
+            refused.append(self.answer(one, 407, ("proxy-authenticate", challenge), tag="r"))
+        _, sent = await self.exchange([], refused)
+        invites = _requests(sent, "INVITE", count)
+        contact = ("contact", f"<sip:{self.icp[0]}:5060>")
+        await self.exchange([], [self.answer(one, 180, contact, tag="a") for one in invites])
+        typed = ("content-type", "application/sdp")
+        sent, _ = await self.exchange(
+            [], [self.answer(one, 200, contact, typed, tag="a", body=answer) for one in invites]
+        )
+        legs = [
+            (u, c, a.need("to"), a.need("contact").strip("<>"))
+            for u, c, a in zip(users, calls, _responses(sent, 200, count), strict=True)
         ]
-        _, again = await self.exchange([], refused)
-        again = [one for one in again if one.startswith("INVITE")]
-        contact = f"Contact: <sip:{self.icp[0]}:5060>\r\n"
-        ringing = [self.answer(one, "180 Ringing", tag="a", extra=contact) for one in again]
-        await self.exchange([], ringing)
-        typed = f"{contact}Content-Type: application/sdp\r\n"
-        answer = SDP.format(host=self.icp[0])
-        ok = [self.answer(one, "200 OK", tag="a", extra=typed, body=answer) for one in again]
-        answered, _ = await self.exchange([], ok)
-        answered = [one for one in answered if one.startswith("SIP/2.0 200")]
-        _expect(answered, "SIP/2.0 200", len(users))
-        legs = []
-        for u, c, a in zip(users, calls, answered, strict=True):
-            legs.append((u, c, _header(a, "To"), _header(a, "Contact").strip("<>")))
         await self.exchange([self.request("ACK", u, c, 2, uri=uri, to=to) for u, c, to, uri in legs], [])
-        _, byes = await self.exchange(
-            [self.request("BYE", u, c, 3, uri=uri, to=to) for u, c, to, uri in legs], [], wait=True
-        )
-        byes = [one for one in byes if one.startswith("BYE")]
-        _expect(byes, "BYE", len(users))
-        await self.exchange([], [self.answer(one, "200 OK") for one in byes], wait=True)
+        byes = [self.request("BYE", u, c, 3, uri=uri, to=to) for u, c, to, uri in legs]
+        _, sent = await self.exchange(byes, [], wait=True)
+        await self.exchange([], [self.answer(one, 200) for one in _requests(sent, "BYE", count)], wait=True)
 
 
-def _expect(sent: list[str], start: str, count: int) -> None:
-    found = sum(one.startswith(start) for one in sent)
-    if found != count:
-        sys.exit(
-            f"{found} of {count} {start!r}; the others: {[one[:300] for one in sent if not one.startswith(start)][:2]}"
-        )
+def _requests(sent: Sequence[Message], method: str, count: int) -> list[Request]:
+    """Those with that method. SystemExit when they are not so many."""
+    found = [one for one in sent if isinstance(one, Request) and one.method == method]
+    return found if len(found) == count else _missed(sent, method)
 
 
-def _header(message: str, name: str) -> str:
-    return _found_line(re.compile(rf"(?m)^{name}:.*$"), message).partition(":")[2].strip()
+def _responses(sent: Sequence[Message], status: int, count: int) -> list[Response]:
+    """Those with that status. SystemExit when they are not so many."""
+    found = [one for one in sent if isinstance(one, Response) and one.status == status]
+    return found if len(found) == count else _missed(sent, str(status))
 
 
-def _found(pattern: re.Pattern[str], text: str) -> str:
-    found = pattern.search(text)
-    if found is None:
-        sys.exit(f"no {pattern.pattern} in {text!r}")
-    return found[1]
-
-
-def _found_line(pattern: re.Pattern[str], text: str) -> str:
-    found = pattern.search(text.replace("\r\n", "\n"))
-    if found is None:
-        sys.exit(f"no {pattern.pattern} in {text!r}")
-    return found[0]
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode()).hexdigest()
+def _missed(sent: Sequence[Message], wanted: str) -> NoReturn:
+    sys.exit(f"not as many {wanted} as phones; the gateway sent {sorted({one.start_line for one in sent})}")
 
 
 async def _measure(folder: Path, options: argparse.Namespace) -> None:
     network = claim_network()
     try:
         outside, inside, phones, icp = (network.at(part) for part in ("10.1", "20.1", "30.1", "20.20"))
-        devices = "".join(
-            f'[[device]]\nusername = "user{n}"\npassword = "{PASSWORD}"\nicp = "Node 1"\nicp_username = "{10000 + n}"\n'
-            for n in range(USERS)
-        )
-        (folder / "devices.toml").write_text(f'[[icp]]\nname = "Node 1"\nhost = "{icp}"\n{devices}')
-        (folder / "gateway.toml").write_text(GATEWAY.format(folder=folder, outside=outside, inside=inside))
-        service = GatewayService(
-            load_settings(GatewaySettings, folder / "gateway.toml"), on_entry=print if options.entries else None
-        )
+        settings = load_settings(GatewaySettings, write_gateway(folder, outside, inside, icp, USERS))
+        service = GatewayService(settings, on_entry=print if options.entries else None)
         await service.start()
         try:
             settle()
@@ -339,10 +310,10 @@ async def _measure(folder: Path, options: argparse.Namespace) -> None:
         network.release()
 
 
-async def _rounds(one: Callable[[list[int]], object], count: int) -> None:
+async def _rounds(one: Callable[[list[int]], Awaitable[None]], count: int) -> None:
     for start in range(0, count, WAVE):
         users = [(start + step) % USERS for step in range(WAVE)]
-        await one(users)  # type: ignore[misc]
+        await one(users)
 
 
 if __name__ == "__main__":
@@ -350,7 +321,7 @@ if __name__ == "__main__":
     parser.add_argument("what", nargs="*", default=["registration", "call"])
     parser.add_argument("--count", type=int, default=1600, help="a multiple of 64")
     parser.add_argument("--profile", metavar="PREFIX", help="write cProfile's figures to PREFIX-NAME.prof")
-    parser.add_argument("--entries", action="store_true")
+    parser.add_argument("--entries", action="store_true", help="print the timeline, to find what went wrong")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="opx-hot-") as made:
         asyncio.run(_measure(Path(made), arguments))
